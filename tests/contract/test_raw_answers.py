@@ -168,6 +168,6 @@ def test_any_answer_is_read_or_refused_with_a_product_error(
 
 def test_a_question_that_cannot_be_put_names_the_engine() -> None:
     source = RegistrationEngine(EngineSettings(target="engine.test:1", insecure=True), SystemClock())
-    with pytest.raises(VmServiceError, match=r"engine at engine\.test:1 .*the question cannot be put \(") as caught:
+    with pytest.raises(VmServiceError, match=r"engine at engine\.test:1 .*the question cannot be sent \(") as caught:
         source.observe("shop", [ExpectedVm(name="web-\ud800")])
     assert "damaged name" in caught.value.hint

@@ -172,7 +172,7 @@ def test_an_answer_beyond_four_mebibytes_is_not_taken_in() -> None:
     [
         (grpc.StatusCode.UNAVAILABLE, Unavailable, "not available (its own words)"),
         (grpc.StatusCode.DEADLINE_EXCEEDED, Unavailable, "in time"),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, Unavailable, "too much to do (its own words)"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, Unavailable, "it is overloaded (its own words)"),
         (grpc.StatusCode.ABORTED, Unavailable, "fails to answer (its own words)"),
         (grpc.StatusCode.CANCELLED, Unavailable, "fails to answer (its own words)"),
         (grpc.StatusCode.DATA_LOSS, Unavailable, "fails to answer (its own words)"),
@@ -180,7 +180,7 @@ def test_an_answer_beyond_four_mebibytes_is_not_taken_in() -> None:
         (grpc.StatusCode.INTERNAL, Unavailable, "fails to answer (its own words)"),
         (grpc.StatusCode.NOT_FOUND, Unavailable, "fails to answer (its own words)"),
         (grpc.StatusCode.UNKNOWN, Unavailable, "fails to answer (its own words)"),
-        (grpc.StatusCode.UNAUTHENTICATED, Forbidden, "who we are (its own words)"),
+        (grpc.StatusCode.UNAUTHENTICATED, Forbidden, "the plugin's identity (its own words)"),
         (grpc.StatusCode.PERMISSION_DENIED, Forbidden, "namespace (its own words)"),
         (grpc.StatusCode.UNIMPLEMENTED, InvalidSettings, "does not serve"),
         (grpc.StatusCode.INVALID_ARGUMENT, InvalidSettings, "refuses the question (its own words)"),

@@ -1,1 +1,1 @@
-"""The only code that talks to the world: Kubernetes, S3, vCenter, a registration engine, the clock."""
+"""The ports' implementations for the world: Kubernetes, S3, vCenter, a registration engine, the clock."""

@@ -1,4 +1,4 @@
-"""The system's clock, behind the port that lets tests own time."""
+"""The system's clock, behind a port, so that tests can set the time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCAL_TIME: Final = Path("/etc/localtime")
 
 
 class SystemClock:
-    """Time as the operating system tells it."""
+    """The operating system's time."""
 
     def now(self) -> datetime:
         """Return the current time in UTC."""
@@ -29,12 +29,12 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Let the thread rest."""
+        """Pause the thread."""
         time.sleep(seconds)
 
 
 def zone_of_process(environment: Mapping[str, str], *, local_time: Path = LOCAL_TIME) -> tzinfo:
-    """Return the local time zone as a Go program has it here: that of TZ, else the system's, else UTC."""
+    """Return the local time zone by Go's rules: that of TZ, else the system's, else UTC."""
     if (variable := environment.get("TZ")) is not None:
         return local_zone(variable)
     try:

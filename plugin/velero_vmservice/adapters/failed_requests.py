@@ -1,4 +1,4 @@
-"""Requests to other systems that failed, counted for Prometheus at the place that knows what came back."""
+"""Counts failed requests to other systems for Prometheus."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _STATUSES: Final = frozenset(HTTPStatus)
 _ANSWERS: Final = (NotFound, AlreadyExists, Conflict)
-"""What a sound system answers: nothing is wrong with it or the way to it."""
+"""Answers of a healthy system, which are not failures of the system or the network."""
 
 
 def is_failure(error: VmServiceError) -> bool:
@@ -25,7 +25,7 @@ def is_failure(error: VmServiceError) -> bool:
 
 
 def api_failed(api: Api, error: VmServiceError, cause: str) -> VmServiceError:
-    """Count a failed request and return its error; `cause` MUST be of a closed list, as a status or a class is."""
+    """Count a failed request and return its error; `cause` MUST be from a closed list, such as statuses or classes."""
     if is_failure(error):
         API_ERRORS.labels(api, error.code, cause).inc()
     return error
@@ -33,7 +33,7 @@ def api_failed(api: Api, error: VmServiceError, cause: str) -> VmServiceError:
 
 @contextlib.contextmanager
 def counting(api: Api) -> Iterator[None]:
-    """Count the error that leaves the block, by the status or the class of what it was made of."""
+    """Count an error that leaves the block, by the status or the class of its cause."""
     try:
         yield
     except VmServiceError as error:
@@ -42,7 +42,7 @@ def counting(api: Api) -> Iterator[None]:
 
 
 def _cause(raised: BaseException | None) -> str:
-    """Return the status of an answer that is an error; else the class of what the client raised."""
+    """Return the status of an error answer, or else the class of the client's exception."""
     status = getattr(raised, "status", None)
     if isinstance(status, int) and status in _STATUSES:
         return str(status)

@@ -1,7 +1,7 @@
-"""A directory for what this process alone may read: authorities, credentials for a moment each, keys of Secrets.
+"""A directory for files that only this process may read: authorities, short-lived credentials, keys of Secrets.
 
-It is removed when the process exits, and a process that is killed leaves its own behind. The kernel then frees the lock
-that the process held on it, which tells the next one that it may be removed.
+It is removed when the process exits, but a killed process leaves its own behind. The kernel then releases the lock on
+it, which shows the next process that it may be removed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _PREFIX: Final = "velero-vmservice-"
 
 
 class PrivateDirectory(tempfile.TemporaryDirectory[str]):
-    """A temporary directory with a lock on it for as long as it is used; removed with `cleanup` or at exit."""
+    """A temporary directory with a lock on it while it is used; removed with `cleanup` or at exit."""
 
     def __init__(self) -> None:
         super().__init__(prefix=_PREFIX, ignore_cleanup_errors=True)
 
     def lock(self) -> bool:
-        """Lock it until it is removed; return whether it is still there: without the lock it looked left behind."""
+        """Lock it until its removal; return whether it still exists: before the lock another process may remove it."""
         try:
             held = os.open(self.name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -38,7 +38,7 @@ class PrivateDirectory(tempfile.TemporaryDirectory[str]):
 
 
 def private_directory() -> PrivateDirectory:
-    """Make a directory that only this process can read; raises `InvalidSettings` where none can be written."""
+    """Make a directory that only this process can read; raises `InvalidSettings` if none can be written."""
     try:
         directory = PrivateDirectory()
         while not directory.lock():
@@ -46,14 +46,14 @@ def private_directory() -> PrivateDirectory:
             directory = PrivateDirectory()
     except OSError as error:
         raise InvalidSettings(
-            "there is no directory for temporary files that can be written",
+            "no directory for temporary files can be written",
             hint="mount an emptyDir volume at /tmp, or set TMPDIR",
         ) from error
     return directory
 
 
 def remove_left_behind() -> None:
-    """Remove what killed processes of this user left behind; never raises."""
+    """Remove directories that killed processes of this user left behind; never raises."""
     with contextlib.suppress(OSError):
         for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
             _remove_unlocked(directory)

@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _MOST_LOOKUPS: Final = 4
-"""Lookups under way at once: the C library bounds none of them, and each holds a thread until it returns."""
+"""Lookups at once: the C library has no time limit for them, and each holds a thread until it returns."""
 
 _Lookup = list[str] | Exception
 
 
 class SocketProbe:
-    """Connects from where this process runs; what a firewall hides from it counts as silent."""
+    """Connects from this process; a port behind a firewall counts as silent."""
 
     def __init__(self, resolve: Callable[[str], list[str]] | None = None) -> None:
         self._resolve = resolve or _addresses
         self._lookups = threading.BoundedSemaphore(_MOST_LOOKUPS)
 
     def connect(self, host: str, port: int, *, seconds: float) -> str:
-        """Connect and hang up; see the port. The name's lookup and all its addresses share the time."""
+        """Connect and hang up; see the port. The lookup of the name and all its addresses share the time."""
         until = time.monotonic() + seconds
         try:
             addresses = self._look_up(host, seconds)
@@ -38,15 +38,15 @@ class SocketProbe:
         return _first_that_answers(addresses, port, seconds=seconds, until=until)
 
     def _look_up(self, host: str, seconds: float) -> list[str]:
-        """Resolve in a thread that is left behind if it takes too long; a daemon, so that it holds up no exit."""
+        """Resolve in a thread that is abandoned if it takes too long; a daemon thread does not delay the exit."""
         if not self._lookups.acquire(blocking=False):
-            raise TimeoutError  # earlier lookups still hang: another one would as well
+            raise TimeoutError  # earlier lookups still hang, so another one would too
         answers: SimpleQueue[_Lookup] = SimpleQueue()
 
         def look() -> None:
             try:
                 answers.put(self._resolve(host))
-            except Exception as error:  # noqa: BLE001 - raised again where it was asked for
+            except Exception as error:  # noqa: BLE001 - raised again by `result`
                 answers.put(error)
             finally:
                 self._lookups.release()

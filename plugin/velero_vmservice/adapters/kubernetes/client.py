@@ -1,8 +1,8 @@
 """The Kubernetes API behind the Cluster port.
 
-Objects stay the JSON they are: a typed model would lose fields of versions that it does not know, and cost memory
-on large lists. Every request has a timeout, reads are tried again within it, writes never; nothing is watched,
-because a watch on a half-open connection hangs for ever. It never deletes and never writes a status.
+Objects stay JSON: a typed model would lose fields of unknown versions, and cost memory on large lists. Every request
+has a timeout. Reads are tried again within it, writes never. There are no watches, because a watch on a half-open
+connection hangs for ever. The client never deletes and never writes a status.
 """
 
 from __future__ import annotations
@@ -43,17 +43,18 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 PAGE_SIZE: Final = 250
-"""Objects to a page: what of a long list is held at once, beside what is kept of it."""
+"""Objects on a page, the part of a long list that is in memory at once."""
 _ATTEMPTS: Final = 3
 _LISTINGS: Final = 2
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _SHORTEST_SECONDS: Final = 0.1
+_PROXY: Final = "look for a proxy before the API server"
 _CONNECTIONS: Final = 32
-"""As many as gRPC worker threads may ask at once, or urllib3 warns and throws connections away."""
+"""One for each gRPC worker thread; with fewer, urllib3 warns and drops connections."""
 
 
 def connect(*, timeout_seconds: float, clock: Clock, login: LoginChoice = AS_FOUND.login) -> KubernetesCluster:
-    """Log in as chosen, else with KUBECONFIG, else as the pod's service account, else with the user's own kubeconfig.
+    """Log in as chosen, or else with KUBECONFIG, or as the pod's service account, or with the user's own kubeconfig.
 
     Sends no request yet. Raises `InvalidSettings` if there is no way to log in.
     """
@@ -65,7 +66,7 @@ _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _REVIEW: Final = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
-"""What asks for no more than the metadata of each object; a server that does not know it answers in full."""
+"""Requests only the metadata of each object; a server that does not know it sends whole objects."""
 
 
 class KubernetesCluster:
@@ -74,17 +75,17 @@ class KubernetesCluster:
     def __init__(
         self, settings: client.Configuration, *, timeout_seconds: float, clock: Clock, page_size: int = PAGE_SIZE
     ) -> None:
-        settings.retries = False  # else urllib3 makes four tries, writes included
+        settings.retries = False  # otherwise urllib3 makes four attempts, also of writes
         settings.connection_pool_maxsize = _CONNECTIONS
         self._host = str(settings.host)
         self.account = service_account(settings)
         proxy = str(settings.proxy or "")
         if speaks_socks(proxy):
-            settings.proxy = None  # else the client asks for PySocks
+            settings.proxy = None  # otherwise the client needs PySocks
         api = client.ApiClient(settings)
         api.user_agent = FIELD_MANAGER
         api.rest_client.pool_manager.pool_classes_by_scheme = through_socks(tls.POOLS, lambda _: proxy)
-        # The client brings its own discovery, which is replaced: see kubernetes_discovery.
+        # The client's own discovery is not used: see `discovery`.
         self._client: Any = DynamicClient(api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]  # untyped
         self._discovery = Discovery(self._discover, clock=clock)
         self._timeout_seconds = timeout_seconds
@@ -92,7 +93,7 @@ class KubernetesCluster:
         self._page_size = page_size
 
     def close(self) -> None:
-        """Close the connections; a request opens them anew."""
+        """Close the connections; a later request opens new ones."""
         self._client.client.rest_client.pool_manager.clear()
 
     @property
@@ -110,7 +111,7 @@ class KubernetesCluster:
         return next((served.plural for served in self._discovery.find(group, kind_name)), "")
 
     def resources(self) -> Sequence[NamedResource]:
-        """Return what is served with all its names; see the port."""
+        """Return the served resources with all their names; see the port."""
         return self._discovery.resources()
 
     def serves_group(self, group: str) -> bool:
@@ -138,7 +139,7 @@ class KubernetesCluster:
         labels: Mapping[str, str] | None = None,
         metadata_only: bool = False,
     ) -> Sequence[Read]:
-        """Return what `read` makes of the kind's objects; see the port."""
+        """Return the result of `read` for each of the kind's objects; see the port."""
         what = f"cannot list {kind.resource} in namespace {namespace}"
         chosen: dict[str, Any] = {}
         if labels:
@@ -150,7 +151,7 @@ class KubernetesCluster:
             if served is None:
                 return ()
             try:
-                # The API server leaves apiVersion and kind out of the items of its own kinds.
+                # The API server omits apiVersion and kind in the items of its own kinds.
                 named = {"apiVersion": served.api_version, "kind": served.kind}
                 items = self._items(what, served.collection(namespace), **chosen)
                 whole = (Manifest({**item, **named}) for item in items)
@@ -158,7 +159,7 @@ class KubernetesCluster:
             except PagesExpired:
                 continue
             except NotFound:
-                self._discovery.forget(kind.group)  # a list answers 404 only when its kind or version is gone
+                self._discovery.forget(kind.group)  # a list is a 404 only if its kind or version is gone
                 continue
             if len(values) > self._page_size:
                 heap.give_back()
@@ -173,7 +174,7 @@ class KubernetesCluster:
         what = f"cannot create {ObjectRef(kind, manifest.namespace, manifest.name)}"
         served = self._writable(what, kind, manifest.version)
         if manifest.metadata.get("resourceVersion"):
-            # The API server refuses it with a 500, as if it were failing.
+            # The API server refuses it with a 500, like a failure of its own.
             raise Rejected(f"{what}: it has a resourceVersion", hint="strip metadata.resourceVersion")
         path = served.object(manifest.namespace, manifest.name).rpartition("/")[0]
         return Manifest(self._write(what, "post", path, manifest.content, dry_run=dry_run))
@@ -239,7 +240,7 @@ class KubernetesCluster:
             if not token:
                 return
             page.clear()
-            heap.give_back()  # the page, and whatever else was freed since the last long list
+            heap.give_back()  # the page, and other memory freed since the last long list
 
     def _read(self, what: str, path: str, **parameters: Any) -> dict[str, Any]:
         """Return the answer of a read, tried again while its timeout lasts."""
@@ -254,9 +255,8 @@ class KubernetesCluster:
         ):
             with attempt, counting(Api.KUBERNETES), translated(what):
                 try:
-                    return _json(
-                        self._client.request("get", path, **parameters, **_limits(deadline - self._clock.monotonic()))
-                    )
+                    limits = _limits(deadline - self._clock.monotonic())
+                    return _json(self._client.request("get", path, **parameters, **limits))
                 except ApiException as error:
                     if error.status == HTTPStatus.GONE and "_continue" in parameters:
                         raise PagesExpired from error
@@ -266,26 +266,18 @@ class KubernetesCluster:
     def _write(
         self, what: str, method: str, path: str, body: Mapping[str, Any], *, dry_run: bool, **parameters: str
     ) -> Any:
-        """Return the answer of a write, sent once: a lost answer is found out by the next observation."""
+        """Return the answer of a write, sent once; the next observation shows whether a lost answer was a success."""
         if dry_run:
             parameters["dry_run"] = "All"
+        options = {"body": dict(body), "field_manager": FIELD_MANAGER, **parameters, **_limits(self._timeout_seconds)}
         with counting(Api.KUBERNETES), translated(what):
-            return _json(
-                self._client.request(
-                    method,
-                    path,
-                    body=dict(body),
-                    field_manager=FIELD_MANAGER,
-                    **parameters,
-                    **_limits(self._timeout_seconds),
-                )
-            )
+            return _json(self._client.request(method, path, **options))
 
 
 def _limits(seconds: float) -> dict[str, Any]:
-    """Return what bounds one request; connecting and reading together take no longer than `seconds`.
+    """Return the time limits of one request; connecting and reading together take no longer than `seconds`.
 
-    Always a pair: some versions of the client ignore a single float and wait for ever.
+    The timeout is a pair: some versions of the client ignore a single float and wait for ever.
     """
     left = max(seconds, _SHORTEST_SECONDS)
     return {"_request_timeout": (left / 3, left * 2 / 3), "serialize": False}
@@ -302,10 +294,8 @@ def _json(response: Any) -> dict[str, Any]:
 
 
 def _objects(what: str, listed: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a page; raises `Unavailable` where what was answered is not a list of objects."""
+    """Yield the objects of a page; raises `Unavailable` if the answer is not a list of objects."""
     for item in listed or ():
         if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
-            raise Unavailable(
-                f"{what}: the answer is not a list of objects", hint="look for a proxy before the API server"
-            )
+            raise Unavailable(f"{what}: the answer is not a list of objects", hint=_PROXY)
         yield item

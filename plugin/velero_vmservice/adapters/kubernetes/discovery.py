@@ -1,7 +1,7 @@
-"""Which resources the API server serves, at which versions; asked afresh once a minute.
+"""The resources and versions that the API server serves, read again every minute.
 
-The client's own discovery is not used: it waits without a timeout, never notices a version that appears later,
-reads an overloaded API server as one that serves nothing, and keeps a file that threads must not share.
+The client's own discovery is not used: it has no timeout, never notices a later version, takes an overloaded API server
+for one that serves nothing, and keeps a file that threads must not share.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _KNOWN_SECONDS: Final = 60.0
-"""After an upgrade of VM Operator captures use its new version at the latest a minute later."""
+"""After an upgrade of VM Operator, captures use its new version within a minute."""
 _ABSENT_SECONDS: Final = 3.0
-"""A CRD installed just now is found soon, and 300 operations that ask for an absent one ask once."""
+"""A new CRD is found soon, and 300 operations that need a missing one send one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Served:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def collection(self, namespace: str) -> str:
-        """Return the path of all objects in the namespace, of all namespaces if it is ''."""
+        """Return the path of all objects in the namespace, or in all namespaces for ''."""
         within = f"/namespaces/{self._segment(namespace)}" if self.namespaced and namespace else ""
         return f"/{'apis' if self.group else 'api'}/{self.api_version}{within}/{self.plural}"
 
@@ -58,7 +58,7 @@ class Served:
         return f"/{prefix}/{self.api_version}{within}/{self.plural}/{self._segment(name)}"
 
     def _segment(self, name: str) -> str:
-        """Return the name if it cannot lead the request elsewhere: names come from backups that others may write."""
+        """Return the name if it cannot change the path: names come from backups that others may write."""
         if not is_path_segment(name):
             raise InvalidItem(
                 f'"{name}" is not a name of a Kubernetes object, asked for as {self.kind}',
@@ -68,7 +68,7 @@ class Served:
 
 
 class Discovery:
-    """Remembers what each API group serves; safe to use from many threads."""
+    """Remembers the resources of each API group; safe to use from many threads."""
 
     def __init__(self, read: Callable[[str], Mapping[str, Any]], *, clock: Clock) -> None:
         self._read = read
@@ -91,11 +91,11 @@ class Discovery:
         return served
 
     def serves_group(self, group: str) -> bool:
-        """Say whether the group serves anything."""
+        """Say whether the group is served."""
         return bool(self.find(group, ""))
 
     def resources(self) -> Sequence[NamedResource]:
-        """Return what is served with all its names; see the port. One request for each version of each group."""
+        """Return the served resources with all their names; see the port. One request for each version of a group."""
         named_resources: dict[tuple[str, str], NamedResource] = {}
         apis = self._read("/apis")
         groups = (str(entry.get("name", "")) for entry in map(mapping, sequence(apis.get("groups"))))
@@ -112,7 +112,7 @@ class Discovery:
         return tuple(named_resources.values())
 
     def forget(self, group: str) -> None:
-        """Ask again next time, because what was remembered turned out wrong."""
+        """Read the group again next time, because the remembered answer was wrong."""
         with self._lock:
             self._groups.pop(group, None)
 
@@ -121,7 +121,7 @@ class Discovery:
             try:
                 answer = self._read(path)
             except NotFound:
-                continue  # withdrawn between the two questions
+                continue  # withdrawn between the two requests
             for entry in map(mapping, sequence(answer.get("resources"))):
                 plural, kind = str(entry.get("name", "")), str(entry.get("kind", ""))
                 if plural and kind and "/" not in plural:  # a subresource is not a kind of its own
@@ -148,5 +148,5 @@ class Discovery:
 
 
 def _of_kind(served: Sequence[Served], kind: str) -> Sequence[Served]:
-    """Return the entries of one kind, or all where `kind` is empty."""
+    """Return the entries of one kind, or all if `kind` is empty."""
     return [resource for resource in served if kind in {"", resource.kind}]

@@ -1,8 +1,8 @@
-"""What a failure of the Kubernetes API means.
+"""The meaning of failures of the Kubernetes API.
 
-The client raises unrelated families: ApiException with a status, urllib3's errors without one, whatever the renewal
-of a token meets, and Python's own for a request that cannot be made. A status alone does not tell an administrator's
-denial from an admission webhook's, nor an existing object from a changed one; the server's own words do.
+The client raises unrelated families: ApiException with a status, urllib3's errors without one, any error from the
+renewal of a token, and Python's own for a request that cannot be made. A status alone does not distinguish an
+administrator's denial from an admission webhook's, or an existing object from a changed one; the server's text does.
 """
 
 from __future__ import annotations
@@ -71,18 +71,18 @@ _REFUSED: Final = Meaning(
 )
 
 _BY_STATUS: Final[Mapping[int, Meaning]] = {
-    0: _NO_TLS,  # how the client reports a failed TLS handshake
-    **dict.fromkeys((408, 429, 500, 502, 503, 504), _AWAY),  # 500 is also a webhook that cannot be reached
-    410: _AWAY,  # a list whose pages expired while they were read
+    0: _NO_TLS,  # the client's report of a failed TLS handshake
+    **dict.fromkeys((408, 429, 500, 502, 503, 504), _AWAY),  # 500 also stands for an unreachable webhook
+    410: _AWAY,  # the pages of a list expired during the read
     401: _UNKNOWN_USER,
     404: _ABSENT,
     409: _CHANGED,
 }
-"""By the status of an answer; what it does not have is refused."""
+"""By the status of an answer; any other status is a refusal."""
 _EXISTS_ALREADY: Final = "AlreadyExists"
 """A Status' reason (apimachinery, StatusReasonAlreadyExists)."""
 _DRY_RUN: Final = "does not support dry run"
-"""How the API server's refusal ends (apiserver, admission/plugin/webhook: NewDryRunUnsupportedErr)."""
+"""The end of the API server's refusal (apiserver, admission/plugin/webhook: NewDryRunUnsupportedErr)."""
 
 
 class NoJson(Exception):
@@ -90,20 +90,20 @@ class NoJson(Exception):
 
 
 class PagesExpired(Exception):
-    """A list changed too much while its pages were read; it must be read from the start."""
+    """A list changed too much during the read of its pages; it must be read from the start."""
 
 
 @contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn every failure of the client inside the block into an error of ours; `what` is e.g. `cannot read Pod a/b`."""
+    """Translate every failure of the client inside the block; `what` is e.g. `cannot read Pod a/b`."""
     try:
         yield
     except (VmServiceError, PagesExpired):
         raise
     except ApiException as error:
-        raise _from_answer(error, what) from None  # the library's text repeats headers and its own traceback
+        raise _from_answer(error, what) from None  # the library's text has headers and its own traceback
     except HTTPError as error:
-        # A refused connection is a timeout as well to urllib3, a name that does not resolve a refused connection.
+        # In urllib3 a refused connection is also a timeout, and an unresolved name is also a refused connection.
         is_slow = isinstance(error, Urllib3Timeout) and not isinstance(error, NewConnectionError)
         raise (_SLOW if is_slow else _UNREACHABLE).error(what, _reason(error)) from error
     except NoJson:
@@ -147,7 +147,7 @@ def _meaning(error: ApiException, status: Mapping[str, Any], text: str) -> Meani
 
 
 def _elsewhere(error: ApiException) -> str:
-    """Return the host of a redirect; what follows it may hold a token."""
+    """Return the host of a redirect; the rest of the address may hold a token."""
     try:
         host = urlsplit(str((error.headers or {}).get("Location", ""))).hostname
     except ValueError:
@@ -156,13 +156,13 @@ def _elsewhere(error: ApiException) -> str:
 
 
 def _is_page(error: ApiException) -> bool:
-    """Say whether HTML came: an API server sends JSON, and plain text for a path that it does not know."""
+    """Say whether the answer is HTML: an API server sends JSON, or plain text for an unknown path."""
     kind = str((error.headers or {}).get("Content-Type", "")).lower()
     return "html" in kind or str(error.body or "").lstrip().startswith("<")
 
 
 def _denied_by_rbac(status: Mapping[str, Any], text: str) -> bool:
-    """Say whether an authorizer denied: webhooks and quotas answer 403 too, but name no user."""
+    """Say whether an authorizer denied the request: webhooks and quotas answer 403 too, but name no user."""
     return not status or ('User "' in text and " cannot " in text)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FIELD_MANAGER: Final = "velero-vmservice"
 _LONGEST_EVENT: Final = 1024
-"""What the API server accepts as an Event's message."""
+"""The longest message of an Event that the API server accepts."""
 
 
 def kubernetes_event(

@@ -1,8 +1,8 @@
-"""How to log in to the Kubernetes API: a kubeconfig, or the service account of a pod.
+"""The login to the Kubernetes API: a kubeconfig, or the service account of a pod.
 
-The client reads a kubeconfig without looking: a list, a number or text where a section should be ends in whatever
-Python raises there, and its own errors quote the user's entry, token included. So the file is checked first, in words
-with file and line; what the client still finds is reported by its kind alone.
+The client does not check a kubeconfig: a list, a number or text in place of a section ends in an arbitrary exception,
+and the client's own errors quote the user's entry with its token. So the file is checked first, with errors that name
+file and line. Of the client's later errors only the class is reported.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     from velero_vmservice.settings.access import LoginChoice
 
 OWN_ACCOUNT: Final = Path("/var/run/secrets/velero-vmservice")
-"""Where the chart's overlay mounts the token of the plugin's own service account; a pod has that of Velero alone."""
+"""The mount of the plugin's own service account token in the chart's overlay; a pod has only Velero's."""
 _POD: Final = "the pod's service account"
 _IN_POD: Final = "mount the service account's token (automountServiceAccountToken), or set KUBECONFIG"
 _OWN: Final = f"the service account in {OWN_ACCOUNT}"
 _RENEW_OWN: Final = "delete the account's token Secret and upgrade the plugin's chart, which makes a new one"
 _ACCOUNTS: Final = {_POD: _IN_POD, _OWN: _RENEW_OWN}
-"""What to do about each account that cannot be used."""
+"""The hint for each account that cannot be used."""
 _KUBECONFIG: Final = "correct the kubeconfig, try it with kubectl; or name another one in --kubeconfig or KUBECONFIG"
 _SERVICE_ACCOUNT: Final = re.compile(r"system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+")
 _ELSEWHERE: Final = "run in a pod with a service account, or name a file that is there in --kubeconfig or KUBECONFIG"
 
 
 class _Part(BaseModel):
-    """A part of a kubeconfig; what is not needed to log in is not looked at."""
+    """A part of a kubeconfig; fields that the login does not need are ignored."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -78,13 +78,13 @@ class _Context(_Part):
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A context, cluster or user, and the file that it stands in: it names other files from there."""
+    """A context, cluster or user, and its file; paths in it are relative to that file."""
 
     file: Path
     part: Any
 
     def missing(self, *keys: str) -> str:
-        """Return the first file that one of the keys names and that is not there; '' for none."""
+        """Return the first missing file that one of the keys names; '' if there is none."""
         for key in keys:
             named = getattr(self.part, key)
             if named and not (self.file.parent / named).is_file():
@@ -115,12 +115,12 @@ class _Kubeconfig(_Part):
 
 
 def log_in(choice: LoginChoice = AS_FOUND.login) -> client.Configuration:
-    """Return what the client needs: of a kubeconfig that is named, else of a service account, else of the user's own.
+    """Return the client's configuration: from a named kubeconfig, or else a service account, or the user's own file.
 
-    In a pod, the account of the plugin's own comes before the pod's. Asks no server. Raises `InvalidSettings` that
-    names the file, and never what is secret in it.
+    In a pod, the plugin's own account comes before the pod's. Sends no request. Raises `InvalidSettings` with the name
+    of the file, but without its secrets.
     """
-    settings = client.Configuration(proxy="", no_proxy="")  # else it decides otherwise than Go what is proxied
+    settings = client.Configuration(proxy="", no_proxy="")  # otherwise its choice of proxy differs from Go's
     files = choice.files()
     if files is None:
         source = _load_account(settings)
@@ -144,7 +144,7 @@ def contexts(choice: LoginChoice = AS_FOUND.login) -> Sequence[str]:
 
 
 def service_account(settings: client.Configuration) -> str:
-    """Return the service account that the token says it is of, as the API server names it; '' for another login.
+    """Return the service account in the token, in the API server's form; '' for any other login.
 
     The claim is not verified: the API server does that.
     """
@@ -158,7 +158,7 @@ def service_account(settings: client.Configuration) -> str:
 
 
 def _load_account(settings: client.Configuration) -> str:
-    """Log in as a service account, and return which it is."""
+    """Log in as a service account, and return its description."""
     if (token := OWN_ACCOUNT / "token").is_file():
         own = InClusterConfigLoader(str(token), str(OWN_ACCOUNT / "ca.crt"))  # type: ignore[no-untyped-call]  # untyped
         _load(_OWN, _RENEW_OWN, lambda: own.load_and_set(settings))  # type: ignore[no-untyped-call]  # untyped
@@ -171,19 +171,19 @@ def _load(source: str, hint: str, load: Callable[[], object]) -> None:
     try:
         load()
     except config.ConfigException as error:
-        # Of a kubeconfig it quotes the entry.
+        # For a kubeconfig the text quotes the entry.
         why = str(error) if source in _ACCOUNTS else "the client cannot use it"
         raise _refused(source, why, hint) from None
     except OSError as error:
         raise _refused(source, f"{error.filename or 'a file'}: {error.strerror}", hint) from None
     except UnicodeDecodeError:
         raise _refused(source, "a file that it names is not text", hint) from None
-    except Exception as error:  # noqa: BLE001 - the client lets out whatever it meets in what it reads
+    except Exception as error:  # noqa: BLE001 - the client raises anything for a bad file
         raise _refused(source, f"the client cannot use it ({type(error).__name__})", hint) from None
 
 
 def _checked(files: Sequence[Path], chosen: str) -> _User:
-    """Return the user to log in as; raises `InvalidSettings` where the files do not say which server and who.
+    """Return the user for the login; raises `InvalidSettings` if the files lack the server or the user.
 
     `chosen` is the context, '' for the current one.
     """
@@ -231,7 +231,7 @@ def _no_context(source: str, *, chosen: str, current: str | None, there: Sequenc
 
 
 def _named(parts: Iterable[tuple[str, Path, _Part]]) -> dict[str, _Entry]:
-    """Return parts by name; of several with one name, the first counts, as for kubectl."""
+    """Return parts by name; the first of several with the same name counts, as in kubectl."""
     entries: dict[str, _Entry] = {}
     for name, file, part in parts:
         entries.setdefault(name, _Entry(file, part))
@@ -249,7 +249,7 @@ def _read(file: Path) -> _Kubeconfig:
 
 
 def _check_user(source: str, user: _User, settings: client.Configuration) -> None:
-    """Raise for credentials that the client passes over in silence: its requests would be anonymous."""
+    """Raise for credentials that the client would silently ignore: its requests would be anonymous."""
     has_token = any(value.partition(" ")[2].strip() for value in settings.api_key.values())
     if user.token_file and not has_token:
         raise _refused(source, f"the token file {user.token_file} is empty", _KUBECONFIG)
@@ -259,7 +259,7 @@ def _check_user(source: str, user: _User, settings: client.Configuration) -> Non
 
 
 def _trim_tokens(source: str, settings: client.Configuration) -> None:
-    """Take the line feed off a token that was read from a file, as Go does, each time that it is read."""
+    """Remove the line feed from a token at each read of its file, as Go does."""
     renew: Any = settings.refresh_api_key_hook
 
     def trim(changed: client.Configuration) -> None:
@@ -285,7 +285,7 @@ def _check_certificates(source: str, settings: client.Configuration) -> None:
             raise _refused(source, "the certificate authority is not a PEM certificate", hint) from None
     if settings.cert_file:
         try:
-            # With an empty password, a key that needs one is refused; without, a terminal would be asked for it.
+            # With an empty password an encrypted key is refused; with none, OpenSSL would ask a terminal for it.
             context.load_cert_chain(settings.cert_file, settings.key_file, password="")
         except (OSError, ValueError):
             why = "client certificate and key are not a PEM certificate and its key without password"

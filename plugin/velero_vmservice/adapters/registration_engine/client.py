@@ -1,9 +1,9 @@
-"""Registration as an external engine reports it: the RegistrationSource port over `protos/registration/v1`.
+"""The registration state from an external engine: the RegistrationSource port over `protos/registration/v1`.
 
-An engine is asked, never commanded. Nothing in its answer is taken on trust: what makes no sense is unknown and says
-so, words are cut to a line, and no answer, however strange, fails a restore. Each look opens a connection of its own:
-beside a round of waiting it costs nothing, renewed certificates are taken at once, and no half-open connection and no
-back-off of an earlier failure can make an answer stale.
+An engine gets questions, never commands. Its answers are not trusted: a contradictory answer counts as unknown, with a
+reason, texts are cut to a line, and no answer fails a restore. Each look opens a connection of its own, which is cheap
+compared with a round of waiting: renewed certificates take effect at once, and neither a half-open connection nor the
+back-off of an earlier failure makes an answer stale.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     from velero_vmservice.settings.registration import EngineSettings
 
 VMS_PER_CALL: Final = 1000
-"""What the API allows; the longest answer to that many fits into the next limit."""
+"""The API's limit; the longest answer to so many VMs fits into the next limit."""
 
 _LONGEST_ANSWER: Final = 4 * 2**20
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", _LONGEST_ANSWER),
-    ("grpc.use_local_subchannel_pool", 1),  # or a look would find the back-off that another one left behind
+    ("grpc.use_local_subchannel_pool", 1),  # otherwise a look would inherit the back-off of another
 )
 
 _LONGEST_MESSAGE: Final = 500
 _LONGEST_WORD: Final = 100
-"""Characters of a stage or code."""
+"""The most characters of a stage or code."""
 
 _PERCENT: Final = 100
 _SKEW: Final = timedelta(minutes=1)
-"""How far an engine's clock may be ahead of ours before we say so."""
+"""How far an engine's clock may be ahead before an answer has a note about it."""
 
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""Earlier than any state; the zero time of a language, for an unset time, lies before it."""
+"""Earlier than any state, and later than the zero time of a programming language, which means an unset time."""
 
 _PROBE_SECONDS: Final = 1.0
 
@@ -65,7 +65,7 @@ _STATES: Final[Mapping[int, State]] = {
     pb.STATE_NOT_RESTORABLE: State.NOT_RESTORABLE,
 }
 _WITHOUT_ERROR: Final = frozenset({State.ABSENT, State.REGISTERED, State.READY})
-"""States in which no error code makes sense."""
+"""States that exclude an error code."""
 
 _log = structlog.get_logger()
 
@@ -86,10 +86,10 @@ class RegistrationEngine:
     ) -> Mapping[str, Registration]:
         """Ask for all VMs, a thousand per call; see the port.
 
-        All calls of a look share one deadline, that of the settings. One that fails fails the look: half an answer
-        could be taken for the whole.
+        All calls of a look share one deadline, that of the settings. A failed call fails the look, because half an
+        answer could be taken for the whole.
         """
-        del look  # an engine looks for itself
+        del look  # an engine looks by itself
         wanted = tuple({vm.name: vm for vm in vms}.values())
         if not wanted:
             return {}
@@ -101,19 +101,19 @@ class RegistrationEngine:
                     answers += self._ask(channel, question, ends)
         except VmServiceError:
             raise
-        except Exception as error:  # noqa: BLE001 - the last place that knows who was asked
+        except Exception as error:  # noqa: BLE001 - the last place that knows the engine
             raise errors.no_question(error, target=self._settings.target, namespace=namespace) from None
         return self._sorted_out(namespace, wanted, answers)
 
     def _channel(self) -> grpc.Channel:
-        target = f"dns:///{self._settings.target}"  # the scheme, or a host called `unix` would be a file
+        target = f"dns:///{self._settings.target}"  # with a scheme, because a host called `unix` would be a file
         if self._settings.insecure:
             return grpc.insecure_channel(target, options=_OPTIONS)
         return grpc.secure_channel(target, tls.credentials(self._settings), options=_OPTIONS)
 
     def _ask(self, channel: grpc.Channel, question: pb.GetRegistrationsRequest, ends: float) -> list[pb.Registration]:
         remaining = ends - self._clock.monotonic()
-        if remaining <= 0:  # gRPC would still send it, and an answer would come in by chance
+        if remaining <= 0:  # gRPC would still send it, and might get an answer
             raise self._error(grpc.StatusCode.DEADLINE_EXCEEDED, "", question)
         try:
             return list(
@@ -166,7 +166,7 @@ def _unknown(name: str, reason: str) -> Registration:
 
 
 def _registration(answer: pb.Registration, now: datetime) -> Registration:
-    """Return what an answer says, as far as it makes sense; what does not is left out, with a note."""
+    """Return the content of an answer; values that make no sense are left out, with a note."""
     state = State.UNKNOWN if _is_denied(answer) else _STATES.get(answer.state, State.UNKNOWN)
     percent = answer.percent if answer.HasField("percent") and answer.percent <= _PERCENT else None
     since = _moment(answer, now)
@@ -207,7 +207,7 @@ def _reason(answer: pb.Registration, state: State) -> str:
 
 
 def _own_code(answer: pb.Registration) -> str:
-    """Return a code of the engine's own as it came, unless it says it anyway; RegisterVM's are explained."""
+    """Return a code of the engine's own, unless its text has it anyway; RegisterVM's codes are explained."""
     code = one_line(answer.error_code, _LONGEST_WORD)
     return "" if explain(code).known or code in answer.message else code
 
@@ -220,7 +220,7 @@ def _complaints(answer: pb.Registration, percent: int | None, since: datetime | 
 
 
 def _moment(answer: pb.Registration, now: datetime) -> datetime | None:
-    """Return when the state began, never later than `now`; None where that is not said or cannot be."""
+    """Return when the state began, never later than `now`; None if the time is missing or impossible."""
     if not answer.HasField("since"):
         return None
     try:

@@ -1,7 +1,7 @@
-"""What a failed call to a registration engine means, in one sentence with target, namespace and remedy.
+"""The meaning of a failed call to a registration engine, in one sentence with target, namespace and remedy.
 
-gRPC has one status for an engine that restarts, a port without a server, an unknown authority and a web server:
-UNAVAILABLE. Its words tell them apart; where they do not, the worst is not assumed: the plugin goes on asking.
+gRPC has one status for a restarting engine, a port without a server, an unknown authority and a web server:
+UNAVAILABLE. Its text distinguishes them. If the text is unclear, the plugin does not assume the worst, and tries again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _OPENING: Final = re.compile(r"failed to connect|errors? resolving|DNS resolution failed", re.IGNORECASE)
-"""How gRPC begins when there is no connection; anything else was said by the engine or by what is before it."""
+"""The beginning of gRPC's text if there is no connection; any other text is from the engine or a proxy."""
 
 _NOISE: Final = re.compile(
     r"failed to connect to all addresses; last error: |[A-Z_]+: (ipv[46]|unix):\S+ |: (OK|Invalid certificate\b.*)$"
@@ -53,7 +53,7 @@ _SPEAKS_TLS: Final = Meaning(
 )
 _WANTS_CERTIFICATE: Final = Meaning(
     Forbidden,
-    "it does not accept our client certificate, or there is none",
+    "it does not accept the plugin's client certificate, or there is none",
     "set certificate_file and key_file to a certificate of an authority that the engine trusts",
 )
 _NO_HANDSHAKE: Final = Meaning(
@@ -95,18 +95,18 @@ _SLOW: Final = Meaning(
     "it did not answer in time",
     "look at the engine, or raise timeout_seconds",
 )
-_BUSY: Final = Meaning(Unavailable, "it has too much to do", "look at the load of the engine", quoted=True)
+_BUSY: Final = Meaning(Unavailable, "it is overloaded", "look at the load of the engine", quoted=True)
 _FAILING: Final = Meaning(Unavailable, "it fails to answer", "look at the engine's log", quoted=True)
 _UNKNOWN_CALLER: Final = Meaning(
     Forbidden,
-    "it does not know who we are",
+    "it does not accept the plugin's identity",
     "set certificate_file and key_file to a certificate that the engine accepts",
     quoted=True,
 )
 _DENIED: Final = Meaning(
     Forbidden,
-    "it does not let us see the namespace",
-    "allow our client certificate the namespace in the engine",
+    "it does not let the plugin see the namespace",
+    "allow the plugin's client certificate the namespace in the engine",
     quoted=True,
 )
 _REFUSED: Final = Meaning(
@@ -128,7 +128,7 @@ _BY_WORD: Final[tuple[tuple[str, Meaning], ...]] = (
     ("ALERT_BAD_CERTIFICATE", _WANTS_CERTIFICATE),
     ("ALERT_HANDSHAKE_FAILURE", _NO_HANDSHAKE),
 )
-"""What gRPC's core says when a connection comes to nothing; the first match holds."""
+"""Texts of gRPC's core about a failed connection; the first match counts."""
 
 _BY_CODE: Final[Mapping[StatusCode, Meaning]] = {
     StatusCode.UNAVAILABLE: _AWAY,
@@ -150,14 +150,14 @@ _BY_HUNG_UP: Final[Mapping[HungUp, Meaning]] = {
 def translate(
     code: StatusCode, details: str, *, target: str, namespace: str, hung_up: Callable[[], HungUp]
 ) -> VmServiceError:
-    """Return the error of ours that says what status and words of a call mean.
+    """Return the error for the status and the text of a call.
 
     Args:
         code: the status.
         details: the status' details; the engine's, the library's or a proxy's.
         target: the engine, as the settings spell it.
-        namespace: the namespace that was asked for.
-        hung_up: finds out why the other side hangs up; called only where gRPC does not know.
+        namespace: the namespace in the question.
+        hung_up: finds out why the other side hangs up; called only if gRPC does not know.
     """
     meaning = _meaning(code, details, hung_up)
     what = f'cannot ask the registration engine at {target} about namespace "{namespace}"'
@@ -165,10 +165,10 @@ def translate(
 
 
 def no_question(error: Exception, *, target: str, namespace: str) -> VmServiceError:
-    """Return the error for a question that cannot be put: protobuf and gRPC refuse a name that is not text, for one."""
+    """Return the error for a question that cannot be sent, e.g. with a name that is not text."""
     return Unavailable(
         f'cannot ask the registration engine at {target} about namespace "{one_line(namespace)}": '
-        f"the question cannot be put ({type(error).__name__})",
+        f"the question cannot be sent ({type(error).__name__})",
         hint="look for a damaged name of a VM in the backup, and for proxy variables that gRPC cannot use",
     )
 

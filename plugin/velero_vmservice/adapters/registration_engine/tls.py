@@ -1,7 +1,7 @@
-"""TLS towards a registration engine: what the settings' files hold, and why a connection is closed in our face.
+"""TLS to a registration engine: the content of the settings' files, and the reason for a closed connection.
 
-The files are read for every look, so that renewed certificates are taken without a restart. gRPC says no more than
-"Socket closed" when the other side hangs up; what it hung up for is found out by a handshake of our own.
+The files are read for every look, so renewed certificates take effect without a restart. gRPC only reports "Socket
+closed" when the other side hangs up; a separate handshake finds out the reason.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.settings.registration import EngineSettings
 
 ABOUT_CERTIFICATES: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
-"""What a TLS alert speaks of when it is the client's certificate that is not accepted."""
+"""Words in a TLS alert about a refused client certificate."""
 
 
 class HungUp(Enum):
@@ -31,16 +31,16 @@ class HungUp(Enum):
 
     UNKNOWN = auto()
     SPEAKS_TLS = auto()
-    """And we did not."""
+    """It speaks TLS, and the plugin did not."""
     CLIENT_CERTIFICATE = auto()
-    """It wants one, or another one than ours."""
+    """It wants a client certificate, or another one."""
 
 
 def credentials(settings: EngineSettings) -> grpc.ChannelCredentials:
-    """Return what the files of the settings hold; without `ca_file`, the public authorities that gRPC brings.
+    """Return the content of the settings' files; without `ca_file`, the public authorities in gRPC.
 
-    gRPC would report a file that cannot be used as an engine that is away. Raises `InvalidSettings` that names the
-    file and never repeats what is in it.
+    gRPC would report an unusable file as an unreachable engine. Raises `InvalidSettings` with the name of the file, but
+    without its content.
     """
     authorities = certificate = key = None
     if settings.ca_file:
@@ -61,7 +61,7 @@ def hung_up(settings: EngineSettings, *, seconds: float) -> HungUp:
     """Find out why the other side hangs up; takes about `seconds` at most and never raises."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent, and nothing that it says is believed
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent, and its answer is not trusted
     context.set_alpn_protocols(["h2"])
     host, port = settings.address
     try:
@@ -78,15 +78,15 @@ def hung_up(settings: EngineSettings, *, seconds: float) -> HungUp:
         if alert and any(word in error.reason for word in ABOUT_CERTIFICATES):
             return HungUp.CLIENT_CERTIFICATE
     except (OSError, ValueError):
-        pass  # no server there, or none that can be asked
+        pass  # no server there, or no usable one
     return HungUp.UNKNOWN
 
 
 def _after_handshake(secured: ssl.SSLSocket) -> HungUp:
-    """See whether the other side speaks.
+    """Find out whether the other side sends data.
 
-    In TLS 1.3 a server looks at the client's certificate after the handshake: one that does not accept it alerts or,
-    as gRPC's own server, hangs up without a word; one that accepts it begins with HTTP/2's settings.
+    In TLS 1.3 a server checks the client's certificate after the handshake. If it refuses the certificate, it sends an
+    alert, or hangs up without one, like gRPC's own server. Otherwise it begins with HTTP/2's settings.
     """
     try:
         return HungUp.UNKNOWN if secured.recv(1) else HungUp.CLIENT_CERTIFICATE
@@ -96,7 +96,7 @@ def _after_handshake(secured: ssl.SSLSocket) -> HungUp:
 
 def _load_pair(context: ssl.SSLContext, settings: EngineSettings) -> None:
     if settings.certificate_file and settings.key_file:
-        # With an empty password, a key that needs one is refused; without, a terminal would be asked for it.
+        # With an empty password an encrypted key is refused; with none, OpenSSL would ask a terminal for it.
         context.load_cert_chain(settings.certificate_file, settings.key_file, password="")
 
 

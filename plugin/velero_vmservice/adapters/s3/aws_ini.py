@@ -1,7 +1,7 @@
-"""The dialect of AWS credentials files that the Go SDK reads, and Velero's AWS plugin with it.
+"""The dialect of AWS credentials files of the Go SDK, and so of Velero's AWS plugin.
 
-`aws-sdk-go-v2/internal/ini` takes comments at the end of a line, a section more than once, `:` for `=`, keys in any
-case, quotes around a value and lines that mean nothing. The SDK's `config/shared_config.go` reads one file both as
+`aws-sdk-go-v2/internal/ini` accepts comments at the end of a line, a section more than once, `:` for `=`, keys in any
+case, quotes around a value and lines without meaning. The SDK's `config/shared_config.go` reads one file both as
 credentials, where a section is named after its profile, and as configuration, where it is named `profile <name>`.
 """
 
@@ -16,7 +16,7 @@ Profiles = Mapping[str, Mapping[str, str]]
 
 _BLANK: Final = " \t"
 _SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-"""What Go takes for white space."""
+"""White space in Go."""
 _BLANKS: Final = re.compile(f"[{_BLANK}]+")
 _COMMENTS: Final = (" #", " ;", "\t#", "\t;")
 _ESCAPES: Final = (('\\"', '"'), ("\\'", "'"), ("\\n", "\n"))
@@ -28,7 +28,7 @@ KEYS: Final = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"
 
 
 def profiles(text: str) -> Profiles:
-    """Return what the text of a file says."""
+    """Return the profiles in the text of a file."""
     sections = _sections(text)
     named = {title.removeprefix(_NAMED): held for title, held in sections.items() if title.startswith(_NAMED)}
     plain = {title: held for title, held in sections.items() if not title.startswith(_NAMED)}
@@ -36,7 +36,7 @@ def profiles(text: str) -> Profiles:
 
 
 def _merged(named: Mapping[str, str], plain: Mapping[str, str]) -> dict[str, str]:
-    """Put the section of the bare name over that of `profile <name>`; keys come all from one of the two."""
+    """Merge the section of the bare name over `profile <name>`; all keys come from one of the two."""
     whole = all(key in plain for key in KEYS[:2])
     return {**named, **{key: value for key, value in plain.items() if whole or key not in KEYS or not named}}
 
@@ -50,7 +50,7 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
 
 
 class _Reader:
-    """Takes line after line; what comes before the first section is of no profile."""
+    """Takes line after line; lines before the first section belong to no profile."""
 
     def __init__(self) -> None:
         self.sections: dict[str, dict[str, str]] = {}
@@ -58,7 +58,7 @@ class _Reader:
         self._key = ""
 
     def read(self, line: str) -> None:
-        """Take a section's title, a setting, a nested setting or the continuation of a value; all else is ignored."""
+        """Take a section's title, a setting, a nested setting or the continuation of a value; ignore other lines."""
         title = line.partition("#")[0].partition(";")[0].strip(_SPACE)
         if title.startswith("[") and title.endswith("]"):
             self._key = ""
@@ -66,7 +66,7 @@ class _Reader:
         elif line[0] not in _BLANK:
             self._set(_setting(_without_comment(line).rstrip(_BLANK)))
         elif setting := _setting(line.lstrip(_BLANK)):
-            # Below a key without a value, such as `s3 =`, it is nested and none of ours.
+            # Below a key without a value, such as `s3 =`, it is nested and not a setting of the profile.
             if not self._key or self._section[self._key]:
                 self._set((setting[0], _without_comment(setting[1]).strip(_SPACE)))
         elif self._key and self._section[self._key]:

@@ -1,8 +1,8 @@
-"""How a profile of an AWS credentials file logs in: with keys, or with a role that keys may take.
+"""The login of a profile in an AWS credentials file: with keys, or with a role that keys may take.
 
-The text comes out of a Secret, and who may write that Secret is not who runs this process. So a profile names no file
-of ours, starts no program and chooses no endpoint, whatever the Go SDK would let it do; the order in which settings
-count is that SDK's (`config/shared_config.go`, `config/resolve_credentials.go`).
+The text comes from a Secret, which other users than this process's may write. So a profile names no file of this
+container, starts no program and chooses no endpoint, although the Go SDK allows it. The precedence of settings is that
+SDK's (`config/shared_config.go`, `config/resolve_credentials.go`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LONGEST_CHAIN: Final = 5
 _SHORTEST_SESSION: Final = 16 * 60
-"""The SDK takes shorter ones for the default."""
+"""The SDK replaces shorter durations by the default."""
 
 
 class Fault(Enum):
@@ -40,7 +40,7 @@ class Fault(Enum):
 
 
 class UnusableProfile(Exception):
-    """A profile that gives no way to log in; holds nothing of what the file says but the profile's name."""
+    """A profile without a usable login; the error holds nothing from the file but the profile's name."""
 
     def __init__(self, fault: Fault, profile: str) -> None:
         super().__init__(fault, profile)
@@ -49,7 +49,7 @@ class UnusableProfile(Exception):
 
 
 class Surroundings(Enum):
-    """Where the process itself has keys, as `credential_source` calls it."""
+    """Sources of the process's own keys, in the terms of `credential_source`."""
 
     ENVIRONMENT = "Environment"
     CONTAINER = "EcsContainer"
@@ -67,26 +67,26 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A role, and who takes it."""
+    """A role, and the credentials that take it."""
 
     arn: str
     taken_by: Login
     session_name: str = ""
     external_id: str = field(default="", repr=False)
     seconds: int = 0
-    """How long its keys last; 0 leaves that to the token service."""
+    """The lifetime of its keys; 0 leaves it to the token service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebIdentity:
-    """The web identity that the environment gives the process: the profile names the same, and no other."""
+    """The web identity of the process's environment; a profile may name only this one."""
 
 
 Login = Keys | Role | WebIdentity | Surroundings
 
 
 def login(profiles: Profiles, profile: str, *, environment: Mapping[str, str]) -> Login:
-    """Return how the profile logs in; raises `UnusableProfile`."""
+    """Return the profile's login; raises `UnusableProfile`."""
     return _Chain(profiles, environment).login(profile, ())
 
 
@@ -102,7 +102,7 @@ class _Chain:
         if len(before) > _LONGEST_CHAIN:
             raise UnusableProfile(Fault.CHAIN_TOO_LONG, name)
         keys = _keys(profile, name)
-        # A profile that others take keys from gives its own, and its role only where it has none.
+        # A profile with keys for others gives its own keys, and its role only if it has none.
         if before and keys:
             return keys
         if name in before:
@@ -115,7 +115,7 @@ class _Chain:
         return _role(profile, name, base) if profile.get("role_arn") and base != WebIdentity() else base
 
     def _other(self, profile: Mapping[str, str], name: str) -> Login:
-        """Return the way of a profile without keys."""
+        """Return the login of a profile without keys."""
         if source := profile.get("credential_source"):
             try:
                 return _with_role(profile, name, Surroundings(source))
@@ -129,7 +129,7 @@ class _Chain:
         raise UnusableProfile(Fault.ROLE_WITHOUT_KEYS if profile.get("role_arn") else Fault.NO_KEYS, name)
 
     def _web_identity(self, profile: Mapping[str, str], name: str) -> WebIdentity:
-        """Take the environment's own token and role; a token of the profile's choice could be any file of ours."""
+        """Use the environment's token and role; a token of the profile's choice could be any file in the container."""
         same = all(profile.get(key, "") == self.environment.get(variable) for key, variable in _WEB_IDENTITY.items())
         if not same:
             raise UnusableProfile(Fault.WEB_IDENTITY, name)

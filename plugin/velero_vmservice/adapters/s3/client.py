@@ -1,4 +1,4 @@
-"""The boto3 client of a bucket: how it logs in, how long it waits, which certificates it accepts."""
+"""The boto3 client of a bucket: its login, its time limits, and the certificates that it accepts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _DEFAULT_REGION: Final = "us-east-1"
-"""Servers other than AWS take it; on AWS botocore follows the redirect to the bucket's own region."""
+"""Servers other than AWS accept it; on AWS botocore follows the redirect to the bucket's own region."""
 
 _REGION: Final = re.compile("[A-Za-z0-9-]+")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -48,20 +48,20 @@ def connect(
 ) -> S3Client:
     """Return a client for the location; sends no request yet.
 
-    An answer is whole after `timeout_seconds`, or the request has failed. Certificate authorities are written to
-    what `directory` returns, which must be private and live as long as the client: botocore reads them for each new
-    connection. It is called where the location has any.
-    Raises `InvalidSettings` for credentials, URL, region or proxy that cannot be used.
+    An answer is complete within `timeout_seconds`, or the request fails. `directory` returns a directory for
+    certificate authorities, if the location has any. It must be private and live as long as the client, because
+    botocore reads them for each new connection. Raises `InvalidSettings` for credentials, URL, region or proxy that
+    cannot be used.
     """
     config = Config(
         retries={"mode": "standard", "total_max_attempts": attempts},
-        # virtual-hosted unless asked otherwise, like velero-plugin-for-aws: some servers take nothing else.
+        # virtual-hosted by default, like velero-plugin-for-aws: some servers accept nothing else.
         s3={"addressing_style": "path" if location.path_style else "virtual"},
         # We send our own digests and check them; the automatic ones come as trailers that other servers reject
         # or store into the object.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        # botocore works its own user agent out for each request, and checks parameters that are typed here already.
+        # botocore computes its own user agent for each request, and checks parameters that are typed here anyway.
         user_agent=f"{PLUGIN_NAME}/{__version__}",
         parameter_validation=False,
     )
@@ -80,7 +80,7 @@ def connect(
 
 
 def _send_whole(request: Any, **_: object) -> None:
-    """Send the body right behind the head: waiting for `100 Continue` is a round trip for documents of a few kB."""
+    """Send the body right after the head: a wait for `100 Continue` is a round trip for documents of a few kB."""
     del request.headers["Expect"]
 
 
@@ -90,13 +90,13 @@ def _client(location: S3Location, config: Config, *, verify: bool | str | None, 
     else:
         session = botocore.session.Session(profile=location.profile or None)
     session.register_component("data_loader", LeanLoader())
-    session.set_default_client_config(config)  # its retries, for the token service that trades a role for keys
+    session.set_default_client_config(config)  # its retries, for the token service that gives keys for a role
     s3_http.send_bounded(session, verify=verify, seconds=seconds)
     region = location.region or credentials.region(location)
-    if region and not _REGION.fullmatch(region):  # botocore's own check passes over a line feed at the end
+    if region and not _REGION.fullmatch(region):  # botocore's own check misses a line feed at the end
         raise failure(meanings.NO_REGION, region, "open", "", location.place)
     if region:
-        # For the token service too: its clients ask the session, and botocore does not know AWS_REGION.
+        # For the token service too: its clients read the session, and botocore does not know AWS_REGION.
         session.set_config_variable("region", region)
     if location.credentials:
         credentials.log_in(session, location, verify=verify, region_name=region or _DEFAULT_REGION)
@@ -113,8 +113,8 @@ def _client(location: S3Location, config: Config, *, verify: bool | str | None, 
 def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
     """Fail on a redirect that names no region.
 
-    botocore would ask for the region by a HEAD, which is redirected as well, until its stack is used up: so does
-    a web server that sends http:// to https://.
+    botocore would ask for the region by a HEAD, which is redirected again, until the stack overflows. A web server that
+    redirects http:// to https:// causes this.
     """
     if response is None or response[0].status_code not in _REDIRECTS:
         return
@@ -125,12 +125,12 @@ def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
 
 def _verify(location: S3Location, directory: Callable[[], Path]) -> bool | str | None:
     if not location.verify_tls:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # one for each request; ours is enough
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # one for each request; one is enough
         _log.warning("storage certificate not verified", endpoint=location.url, location=location.source)
         return False
     if not location.authorities:
         return None
-    # Added to the public ones, not in their place, as velero-plugin-for-aws does.
+    # In addition to the public ones, like velero-plugin-for-aws.
     bundle = f"{Path(public_authorities()).read_text('utf-8')}\n{location.authorities}\n"
     file = directory() / f"authorities-{hashlib.sha256(bundle.encode()).hexdigest()[:16]}.pem"
     try:

@@ -1,7 +1,7 @@
-"""Logging in to storage with what a credentials file says.
+"""The login to storage with a credentials file.
 
-The file never reaches botocore: it would follow `endpoint_url`, `services`, `web_identity_token_file` and
-`credential_process` wherever a Secret points them. What `aws_profile` makes of it does.
+The file never reaches botocore, which would follow `endpoint_url`, `services`, `web_identity_token_file` and
+`credential_process` anywhere. botocore gets the login that `aws_profile` reads from it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ ALONE: Final = {
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
 }
-"""Variables of a session in which neither ~/.aws nor the environment has a say beside the location's text."""
+"""Variables of a session, so that neither ~/.aws nor the environment adds to the location's text."""
 
 _PROVIDERS: Final = {
     Surroundings.ENVIRONMENT: "env",
@@ -83,7 +83,7 @@ _PROVIDERS: Final = {
     Surroundings.INSTANCE: "iam-role",
     WebIdentity(): "assume-role-with-web-identity",
 }
-"""What botocore calls them."""
+"""botocore's names for them."""
 
 
 def log_in(session: botocore.session.Session, location: S3Location, **client: Any) -> None:
@@ -116,7 +116,7 @@ def log_in(session: botocore.session.Session, location: S3Location, **client: An
 
 
 def region(location: S3Location) -> str:
-    """Return the region that the environment or the profile names, in this order, as the Go SDK does; '' for none."""
+    """Return the region of the environment, or else of the profile, as the Go SDK does; '' if there is none."""
     from_environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     profile = location.profile or os.environ.get("AWS_PROFILE") or DEFAULT_PROFILE
     return from_environment or aws_ini.profiles(location.credentials).get(profile, {}).get("region", "")
@@ -136,7 +136,7 @@ def _role(role: Role, source: Any, client_creator: Any) -> DeferredRefreshableCr
 
 
 class _Given(CredentialProvider):
-    """Credentials that are there already."""
+    """Credentials that need no request."""
 
     METHOD = "location"
     CANONICAL_NAME = None

@@ -1,7 +1,7 @@
-"""AWS's endpoints, as far as a bucket needs them.
+"""AWS's endpoints for a bucket.
 
-botocore reads a table of all services in all regions, and a client keeps what was read as long as it lives: 7 MiB of a
-sidecar that waits for days.
+botocore reads a table of all services in all regions, and a client keeps it for its lifetime: 7 MiB in a sidecar that
+waits for days.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from botocore.loaders import Loader
 
 _TABLE: Final = "endpoints"
 _SERVICES: Final = frozenset({"s3", "sts", "sso", "portal.sso", "oidc", "signin"})
-"""The store, and who trades a role or a login for its keys."""
+"""The store, and the services that give keys for a role or a login."""
 
 
 class LeanLoader(Loader):
-    """Reads botocore's data, of the table of endpoints only the services that are asked here."""
+    """Reads botocore's data, but only the needed services from the table of endpoints."""
 
     def load_data_with_path(self, name: str) -> tuple[dict[str, Any], str]:
         """Return a file's content and its path."""

@@ -1,4 +1,4 @@
-"""What S3 answers and botocore's exceptions mean: the table, and nothing else.
+"""The table of meanings of S3's answers and botocore's exceptions.
 
 botocore reports a missing bucket, a wrong secret and a proxy's login page through three unrelated families of
 exceptions; no other module knows them.
@@ -201,7 +201,7 @@ BY_STATUS: Final[Mapping[int, Meaning]] = {
     429: OVERLOADED,
     501: UNKNOWN_CALL,
 }
-"""Where an answer holds no code of S3."""
+"""By the status of an answer without a code of S3."""
 
 BY_TYPE: Final[tuple[tuple[tuple[type[Exception], ...], Meaning], ...]] = (
     ((boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError), NO_CREDENTIALS),
@@ -215,4 +215,4 @@ BY_TYPE: Final[tuple[tuple[tuple[type[Exception], ...], Meaning], ...]] = (
     ((boto.ConnectionError, boto.HTTPClientError, HTTPError), UNREACHABLE),
     ((ResponseParserError,), NOT_S3),
 )
-"""The first match holds: SSLError and the timeouts are ConnectionErrors too."""
+"""The first match counts: SSLError and the timeouts are ConnectionErrors too."""

@@ -1,7 +1,7 @@
-"""What a failure of storage means, in one sentence with bucket, key and remedy.
+"""The meaning of failures of storage, in one sentence with bucket, key and remedy.
 
-Everything that botocore raises becomes an error of ours here, the unforeseen included. Never repeated: what a
-server echoes of the request (canonical request, access key), and a secret.
+Every exception of botocore is translated here, unforeseen ones included. An error never repeats a secret, or the parts
+of the request that a server echoes (canonical request, access key).
 """
 
 from __future__ import annotations
@@ -32,41 +32,41 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _FORESEEN: Final = (boto.ClientError, boto.BotoCoreError, ResponseParserError, HTTPError)
-"""What a call of boto3 is known to raise; the last comes when a body breaks off."""
+"""Known exceptions of a call of boto3; the last one means that a body broke off."""
 _SERVER_ERROR: Final = 500
 _LOGINS: Final = frozenset({401, 403})
 _REGION: Final = re.compile(r"region.*expecting '([a-z0-9-]+)'")
-"""How servers without the element `Region` name it."""
+"""The region in answers of servers without the element `Region`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where calls go, for messages; `source` names the location or setting that an administrator would edit."""
+    """The target of calls, for messages; `source` names the location or setting that an administrator would edit."""
 
     bucket: str
     endpoint: str
     source: str
     proxy: str = ""
     header_settings: tuple[tuple[str, str], ...] = ()
-    """What the location asks of the server: how the headers begin, and the setting's name."""
+    """Requests of the location to the server: the beginning of the headers, and the setting's name."""
 
     def __str__(self) -> str:
         return f'bucket "{self.bucket}" at {self.endpoint}'
 
     @property
     def way(self) -> str:
-        """Name what answers first."""
+        """Name the first hop of a request: the proxy or the server."""
         return f"the proxy {self.proxy}" if self.proxy else self.endpoint
 
 
 @contextlib.contextmanager
 def translated(verb: str, key: str, place: Place) -> Iterator[None]:
-    """Turn every failure inside the block into an error of ours; `verb` is what was tried, e.g. `store`."""
+    """Translate every failure inside the block; `verb` is the attempt, e.g. `store`."""
     try:
         yield
     except VmServiceError:
         raise
-    except Exception as error:  # what a library did not announce is not a traceback to a user either
+    except Exception as error:  # an undocumented exception is no traceback to a user either
         raise _failed(error, verb, key, place) from error
     else:
         STORES.answered(place.source)
@@ -74,19 +74,19 @@ def translated(verb: str, key: str, place: Place) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(place: Place) -> Iterator[None]:
-    """Turn every failure to make a client into an error of ours, without its cause, which may quote the credentials."""
+    """Translate every failure to make a client, without its cause, which may quote the credentials."""
     try:
         yield
     except VmServiceError:
         raise
     except Exception as error:  # noqa: BLE001 - as in `translated`
         if isinstance(error, ValueError) and not isinstance(error, boto.BotoCoreError):
-            raise failure(meanings.BAD_URL, "", "open", "", place) from None  # how botocore refuses an endpoint
+            raise failure(meanings.BAD_URL, "", "open", "", place) from None  # botocore's refusal of an endpoint
         raise _failed(error, "open", "", place) from None
 
 
 def _failed(error: Exception, verb: str, key: str, place: Place) -> VmServiceError:
-    """Return the error of ours, counted, and remembered where the store may be of no use to others either."""
+    """Return the translated error; count it, and remember it if the store may be unusable for others too."""
     translated_error = translate(error, verb, key, place)
     if is_failure(translated_error):
         STORES.failed(place.source, translated_error.code)
@@ -94,7 +94,7 @@ def _failed(error: Exception, verb: str, key: str, place: Place) -> VmServiceErr
 
 
 def _counted_cause(error: Exception) -> str:
-    """Return the server's code where the table has it, its status where not, and else what the client raised."""
+    """Return the server's code if the table has it, or its status, or the class of the client's exception."""
     if not isinstance(error, boto.ClientError):
         return type(error).__name__ if isinstance(error, _FORESEEN) else "unforeseen"
     name = code(error)
@@ -102,7 +102,7 @@ def _counted_cause(error: Exception) -> str:
 
 
 def translate(error: Exception, verb: str, key: str, place: Place) -> VmServiceError:
-    """Return the error of ours that says what `error` means."""
+    """Return the translation of an error."""
     if isinstance(error, boto.ClientError):
         meaning, text = _from_answer(error, place)
     elif isinstance(error, _FORESEEN):
@@ -119,14 +119,14 @@ def translate(error: Exception, verb: str, key: str, place: Place) -> VmServiceE
 
 
 def failure(meaning: Meaning, quote: str, verb: str, key: str, place: Place, *, settings: str = "") -> VmServiceError:
-    """Return the error for a meaning; `quote` is the other side's own text."""
+    """Return the error for a meaning; `quote` is the server's own text."""
     where = f'"{key}" in {place}' if key else str(place)
     return meaning.error(f"cannot {verb} {where}", quote, source=place.source, way=place.way, settings=settings)
 
 
 def code(error: boto.ClientError) -> str:
-    """Return the error code of a server's answer; its status where the answer holds none."""
-    # Where the body is not an S3 error document, botocore gives the status as the code, or for other XML nothing.
+    """Return the error code in a server's answer, or its status if there is none."""
+    # If the body is not an S3 error document, botocore returns the status as the code, or nothing for other XML.
     return str(error.response.get("Error", {}).get("Code") or status(error))
 
 
@@ -136,7 +136,7 @@ def status(error: boto.ClientError) -> int:
 
 
 def transient(error: boto.ClientError, place: Place) -> bool:
-    """Say whether the same request may be answered otherwise later."""
+    """Say whether the same request may succeed later."""
     return _from_answer(error, place)[0].kind.transient
 
 
@@ -170,7 +170,7 @@ def _without_code(error: boto.ClientError, text: str) -> tuple[Meaning, str]:
 
 
 def _unknown_settings(error: boto.ClientError, place: Place) -> str:
-    """Name the settings whose headers a server did not know: those it names, else all."""
+    """Name the settings whose headers a server did not know: those in its answer, or else all."""
     header = str(error.response.get("Error", {}).get("Header", "")).lower()
     named = [setting for begin, setting in place.header_settings if header.startswith(begin)]
     return ", ".join(named or (setting for _, setting in place.header_settings))

@@ -1,7 +1,7 @@
-"""Where a bucket lies and how to log in: one value.
+"""The address of a bucket and the login to it, as one value.
 
-The value compares by content, so comparing two of them shows whether anything changed, a rotated secret or
-authority included. What is secret stays out of its representation.
+The value compares by content, so a comparison shows any change, such as a rotated secret or authority. Its
+representation has no secret.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _HEADER_SETTINGS: Final = (
     ),
     ("customer_key", "x-amz-server-side-encryption-customer", ("config.customerKeyEncryption…", "")),
 )
-"""Fields that ask something of a server, how their headers begin, and what a location and the settings call them."""
+"""Fields that become headers: the beginning of the headers, and the fields' names in a location and the settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Location:
-    """A bucket, the way to it and what it asks of writers.
+    """A bucket, the way to it, and its requirements for writers.
 
     `credentials` is the text of an AWS credentials file, '' for boto3's default chain. `prefix` has no slash at
     either end. `source` names the location or setting to edit, for messages.
@@ -44,7 +44,7 @@ class S3Location:
     authorities: str = field(default="", repr=False)
     credentials: str = field(default="", repr=False)
     credentials_of: str = "the credential"
-    """The field or variable that gives them, for messages."""
+    """The field or variable with the credentials, for messages."""
     profile: str = ""
     server_side_encryption: str = ""
     kms_key_id: str = ""
@@ -53,7 +53,7 @@ class S3Location:
     checksums: bool = True
     read_only: bool = False
     of_settings: bool = False
-    """Whether it is the settings' own bucket, whose fields are spelled otherwise than a location's."""
+    """Whether it is the settings' own bucket; its fields have other names than a location's."""
 
     @property
     def place(self) -> Place:

@@ -1,4 +1,4 @@
-"""Single objects of a bucket: one request each, checked bytes."""
+"""Single objects of a bucket: one request each, with checked bytes."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 LONGEST: Final = f"{LONGEST_ANSWER // 1024 // 1024} MiB"
 
 _DIGEST: Final = "vmservice-sha256"
-"""Our digest's name among the user metadata (`x-amz-meta-vmservice-sha256`)."""
+"""The name of the plugin's digest in the user metadata (`x-amz-meta-vmservice-sha256`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What to ask of a server."""
+    """The features to use with a server."""
 
     conditional: bool
     checksum: bool
 
 
 class S3Objects:
-    """The objects under one prefix of one bucket; botocore's exceptions come out as they are."""
+    """The objects under one prefix of one bucket; botocore's exceptions pass through."""
 
     def __init__(self, client: S3Client, location: S3Location, *, prefix: str) -> None:
         self._client = client
@@ -59,7 +59,7 @@ class S3Objects:
             "Key": self.name(key),
             "Body": body,
             "ContentType": "text/html; charset=utf-8" if key.endswith(".html") else "application/json",
-            # Every server knows it, and buckets with object lock demand it or a checksum.
+            # Every server knows it, and buckets with object lock require it or a checksum.
             "ContentMD5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
             "Metadata": {_DIGEST: sha256},
         }
@@ -84,13 +84,13 @@ class S3Objects:
                 raise ResponseParserError("the answer to a read has no ETag")
             body = self._whole(content, answer.get("ContentLength", 0), key)
         digest = answer.get("Metadata", {}).get(_DIGEST)
-        # A copy made by other tools may have lost the metadata; the digests of the seal and of the item still hold.
+        # A copy by other tools may have lost the metadata; the digests of the seal and of the item still apply.
         if digest is not None and hashlib.sha256(body).hexdigest() != digest:
             raise self._changed(key, "its bytes do not match the digest stored with them")
         return body
 
     def _whole(self, content: Any, length: int, key: str) -> bytes:
-        """Return an object's bytes, if they are no more than the plugin ever stores."""
+        """Return an object's bytes, unless they are more than the plugin ever stores."""
         if length > LONGEST_ANSWER:
             raise self._changed(key, f"it is longer than {LONGEST}")
         try:
@@ -107,7 +107,7 @@ class S3Objects:
 
 
 def _write_parameters(location: S3Location) -> dict[str, Any]:
-    """Return the encryption and tags that the location wants on every object."""
+    """Return the encryption and tags that the location requires on every object."""
     parameters: dict[str, Any] = {"Tagging": location.tagging} if location.tagging else {}
     if location.kms_key_id:
         parameters |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": location.kms_key_id}

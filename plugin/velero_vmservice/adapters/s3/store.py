@@ -1,10 +1,9 @@
 """Documents in a bucket: the ObjectStore port over boto3.
 
-A document is written once. The server decides who was first (`If-None-Match: *`), our SHA-256 travels as user
-metadata beside each object, and every read is checked against it. Servers differ in what they understand; what
-one refuses is left out and remembered, and one that silently ignores the condition is found out before it is
-trusted. It never overwrites knowingly, never lists a whole bucket at once and needs no permission that Velero
-does not need itself.
+A document is written once. The server decides which writer was first (`If-None-Match: *`). The plugin's SHA-256 is user
+metadata of each object, and every read is checked against it. Servers support different features: a refused feature is
+left out from then on, and a server that silently ignores the condition is detected before it is trusted. The store
+never overwrites knowingly, never lists a whole bucket at once and needs no permission that Velero does not need itself.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
     from velero_vmservice.adapters.s3.location import S3Location
 
 PAGE_SIZE: Final = 1000
-"""Keys per request of a list; what S3 gives at most."""
+"""Keys per request of a list, the maximum of S3."""
 
 MOST_PAGES: Final = 10_000
-"""Of one list: ten million keys."""
+"""Limit of one list: ten million keys."""
 
 
 class S3Store:
@@ -59,7 +58,7 @@ class S3Store:
         self._most_pages = most_pages
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._objects = S3Objects(client, location, prefix=self._prefix)
-        # Amazon's documentation says that it honours the condition.
+        # By its documentation, Amazon S3 honours the condition.
         self._writing = Writing(self._objects, checksums=location.checksums, trusted=not location.url)
 
     def close(self) -> None:
@@ -73,7 +72,7 @@ class S3Store:
             self._writing.once(key, body, sha256)
 
     def replace(self, key: str, body: bytes, *, sha256: str) -> None:
-        """Store `body` in the place of what is there; see the port."""
+        """Store `body` in place of the present document; see the port."""
         self._refuse_to_store(key, body, sha256)
         with translated("store", self._name(key), self.place):
             self._writing.over(key, body, sha256)
@@ -92,7 +91,7 @@ class S3Store:
     def exists(self, key: str) -> bool:
         """Say whether the key is there.
 
-        Asks by listing: HEAD answers a missing bucket, a wrong secret and a missing key without a word.
+        Uses a list: HEAD has no error text for a missing bucket, a wrong secret or a missing key.
         """
         with translated("look for", self._name(key), self.place):
             page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._name(key), MaxKeys=1)
@@ -114,7 +113,7 @@ class S3Store:
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield the names right below `prefix`, which ends in a slash, each once.
 
-        A server that does not know `Delimiter` answers with every key in place of the folders.
+        A server that does not know `Delimiter` returns every key instead of the folders.
         """
         yielded = {""}
         for page in self._pages(prefix, Delimiter="/"):

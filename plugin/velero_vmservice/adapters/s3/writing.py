@@ -1,15 +1,15 @@
-"""Writing an object once, on servers that differ in what they understand.
+"""Writes an object once, on servers with different features.
 
-The server decides who was first (`If-None-Match: *`). What one refuses is left out and remembered, and one that ignores
-the condition without a word is found out before it is trusted. What servers say of a key that is taken:
+The server decides which writer was first (`If-None-Match: *`). A refused feature is left out from then on, and a server
+that silently ignores the condition is detected before it is trusted. Answers of servers for a key that is taken:
 
 - 412: S3, Ceph RGW, MinIO, R2, versitygw, Tigris, CoreWeave, Ozone 2.2;
-- 409 ConditionalRequestConflict while another write goes on: S3, CoreWeave;
+- 409 ConditionalRequestConflict during another write: S3, CoreWeave;
 - 304: MinIO until April 2024;
 - 501 NotImplemented, taken or not: Backblaze B2, Alibaba OSS, StorageGRID 12.1 by configuration, S3 until August 2024;
 - 200, and the object is overwritten: StorageGRID 12.1 by configuration, SeaweedFS until August 2025, versitygw until
   January 2026, gateways that drop the header;
-- 412 though no object is there: Ceph RGW on POSIX, for a time.
+- 412 although there is no object: Ceph RGW on POSIX, for a time.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _CONDITION_FAILED: Final = frozenset({304, 409, 412})
-"""How servers say that a key is taken, or that another write to it goes on."""
+"""Answers for a key that is taken, or during another write to it."""
 
 _SIGNATURE: Final = "SignatureDoesNotMatch"
 _PLAINER: Final = frozenset(
     {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "BadRequest", "400", _SIGNATURE}
 )
-"""How servers refuse a header that they do not know; a signature fails where something on the way changes one."""
+"""Refusals of an unknown header; a signature fails if a proxy changes a header."""
 
 _ROUNDS: Final = 3
-"""How often a write is tried again when the object that stood in its way is gone by the time we look."""
+"""Attempts of a write when the conflicting object is gone at the following look."""
 
 _DIALECTS: Final = (
     Dialect(conditional=True, checksum=True),
@@ -51,23 +51,23 @@ _DIALECTS: Final = (
     Dialect(conditional=False, checksum=True),
     Dialect(conditional=False, checksum=False),
 )
-"""The first that a server understands is kept."""
+"""The first one that a server accepts is kept."""
 
 
 class _UnderKey(Enum):
-    """What a read finds under a key."""
+    """The result of a read under a key."""
 
     OBJECT = auto()
     FREE = auto()
     NOTHING = auto()
-    """The read is refused too."""
+    """The read was refused too."""
 
 
 class Writing:
-    """Writes of one store, and what it learns about its server; safe to use from many threads."""
+    """Writes of one store, with knowledge of its server's features; safe to use from many threads."""
 
     def __init__(self, objects: S3Objects, *, checksums: bool, trusted: bool) -> None:
-        """Begin with nothing learnt; `trusted` says that the server is known to honour the condition."""
+        """Begin without knowledge, unless `trusted`: the server is known to honour the condition."""
         self._objects = objects
         self._dialects = tuple(dialect for dialect in _DIALECTS if checksums or not dialect.checksum)
         self._trusted = trusted
@@ -76,7 +76,7 @@ class Writing:
         """Write the object unless there is one; raises `AlreadyExists` if that holds other bytes."""
         where = f'"{self._objects.name(key)}" in {self._objects.place}'
         for chance in range(_ROUNDS):
-            # A server that refuses a condition which holds is asked without it in the end.
+            # A server that refuses a condition although it holds gets the write without it in the end.
             if self._create(key, body, sha256, self._spoken(conditional=chance < _ROUNDS - 1)):
                 return
             stored = self._objects.read(key)
@@ -93,7 +93,7 @@ class Writing:
         )
 
     def over(self, key: str, body: bytes, sha256: str) -> None:
-        """Write the object in the place of what is there."""
+        """Write the object in place of the present one."""
         dialects = self._spoken(conditional=False)
         for dialect in dialects:
             try:
@@ -105,12 +105,12 @@ class Writing:
                 return
 
     def _spoken(self, *, conditional: bool) -> tuple[Dialect, ...]:
-        """Return the dialects to try in turn, all without a condition if it is not wanted."""
+        """Return the dialects to try in turn, without a condition unless `conditional`."""
         known = self._dialects
         return known if conditional else tuple(dict.fromkeys(replace(dialect, conditional=False) for dialect in known))
 
     def _create(self, key: str, body: bytes, sha256: str, dialects: Sequence[Dialect]) -> bool:
-        """Write the object unless there is one; say whether it is ours now."""
+        """Write the object unless there is one; say whether this write stored it."""
         for dialect in dialects:
             if not (dialect.conditional and self._trusted) and self._objects.read(key) is not None:
                 return False
@@ -129,15 +129,15 @@ class Writing:
     def _taken(self, error: ClientError, key: str, dialect: Dialect) -> bool:
         """Say whether a write was refused because there is an object.
 
-        Whatever a server says (who keeps objects from being changed may deny the access), the object itself is asked,
-        unless the server is away.
+        The object itself is read, unless the server is away: for example, a server that protects objects from changes
+        may answer with a denial of access.
         """
         if dialect.conditional and errors.status(error) in _CONDITION_FAILED:
             return True
         return not errors.transient(error, self._objects.place) and self._look(key) is _UnderKey.OBJECT
 
     def _blamed(self, error: ClientError, key: str) -> Exception:
-        """Return what to raise for a refused write: reads tell whether keys or the way are to blame for a signature."""
+        """Return the error for a refused write: reads show whether keys or the network caused a bad signature."""
         if errors.code(error) == _SIGNATURE and self._look(key) is not _UnderKey.NOTHING:
             return errors.failure(meanings.HEADERS_CHANGED, "", "store", self._objects.name(key), self._objects.place)
         return error
@@ -151,14 +151,14 @@ class Writing:
             return _UnderKey.NOTHING
 
     def _held(self, key: str, body: bytes, sha256: str, dialect: Dialect) -> bool:
-        """Say whether the object just written stays ours, and learn whether the condition can be trusted."""
+        """Say whether the written object stays, and learn whether the condition can be trusted."""
         if dialect.conditional and not self._trusted:
-            # Same bytes again, now that the key is taken: a server that honours the condition refuses them.
+            # The same bytes again, with the key taken: a server that honours the condition refuses them.
             self._trusted = self._refused(key, body, sha256, dialect)
             if not self._trusted:
                 self._dialects = tuple(known for known in self._dialects if not known.conditional)
                 _log.warning("conditional writes ignored by the storage", bucket=self._objects.bucket, key=key)
-        # Without the condition two writers may both have passed the look; the bytes of the last one stand.
+        # Without the condition two writers may both have passed the look; the bytes of the last one stay.
         return (dialect.conditional and self._trusted) or self._objects.read(key) == body
 
     def _refused(self, key: str, body: bytes, sha256: str, dialect: Dialect) -> bool:
@@ -172,8 +172,8 @@ class Writing:
         return False
 
     def _keep(self, dialect: Dialect) -> None:
-        """Speak from now on what the server has just understood."""
-        known = self._dialects  # another thread may have learnt more meanwhile
+        """Use the dialect that the server has just accepted from now on."""
+        known = self._dialects  # another thread may know more by now
         if dialect in known[1:]:
             self._dialects = known[known.index(dialect) :]
             _log.info(

@@ -1,1 +1,1 @@
-"""How a request reaches a server: proxies, certificates, and answers that have an end."""
+"""Transport to servers: proxies, certificates, and limits on answers."""

@@ -1,7 +1,7 @@
-"""HTTP answers with an end: so many seconds for all of one, and so many bytes.
+"""HTTP answers with limits of seconds and bytes.
 
-A read timeout starts anew with each byte, so that a server which lets them drip is never given up; and a parser that
-reads an answer as it comes never asks how long it is. Both are bounded where the bytes come in, below every client.
+A read timeout starts again with each byte, so it never ends a connection to a very slow server. A parser that reads an
+answer as a stream has no limit of length. Both limits apply where bytes arrive, below every client.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class AnswerLate(TimeoutError):
 
 
 class BoundedResponse(HTTPResponse):
-    """An answer that raises `AnswerLate` and `AnswerTooLong` at its bounds, headers included.
+    """An answer that raises `AnswerLate` and `AnswerTooLong` at its limits, headers included.
 
-    It is not unpacked either: an unrequested packed answer could unpack to any length. With `packed` it is
-    taken as it comes, for clients that unpack nothing.
+    A compressed answer is refused, because it could unpack to any length. With `packed` it is passed on, for clients
+    that unpack nothing.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class _Bounded(io.RawIOBase):
         try:
             count = self._read(buffer)
         except OSError:
-            self._let_go()  # a reader that fails in the middle of an answer keeps no hold of it
+            self._let_go()  # a reader that fails in the middle of an answer must not keep it
             raise
         self._left -= count or 0
         if self._left < 0:
             self._let_go()
             raise AnswerTooLong(
                 f"the answer is longer than {self._longest // _MIB} MiB",
-                hint="look at the server there, and for what makes its answer so long",
+                hint="check the server there, and why its answer is so long",
             )
         return count
 
@@ -101,14 +101,14 @@ class _Bounded(io.RawIOBase):
         super().close()
 
     def _let_go(self) -> None:
-        """Close the answer; the connection, which may be used again, is as patient as before."""
+        """Close the answer, and restore the timeout of the connection, which may be used again."""
         if not self._raw.closed:
             self._socket.settimeout(self._patience)
             self._raw.close()
 
 
 def cause(error: object) -> object:
-    """Return the error that a library has wrapped as its last argument: its own text would be that of a tuple."""
+    """Return the error that a library wrapped as its last argument; the wrapper's own text is that of a tuple."""
     while isinstance(error, Exception) and error.args and isinstance(error.args[-1], Exception):
         error = error.args[-1]
     return error

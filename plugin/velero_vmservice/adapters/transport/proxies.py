@@ -1,6 +1,6 @@
-"""The proxy to ask for an address, and connections through it where it speaks SOCKS.
+"""The proxy for an address, and connections through SOCKS proxies.
 
-urllib3's own way through SOCKS needs PySocks, which had its last release in 2019, and botocore knows HTTP proxies only.
+urllib3's support for SOCKS needs PySocks, which had its last release in 2019, and botocore supports only HTTP proxies.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _SOCKS_PORT: Final = 1080
 
 
 def proxy_for(url: str, *, named: str = "") -> str:
-    """Return the URL of the proxy to ask for `url`, '' for none: the one that is `named`, else the environment's.
+    """Return the URL of the proxy for `url`: the `named` one, or else the environment's; '' for none.
 
-    Raises `InvalidSettings` where its address is not a URL, and where it is of a kind that Velero does not know either.
+    Raises `InvalidSettings` if its address is not a URL, or if Velero does not support its kind either.
     """
     try:
         proxy = named or ProxySettings.of_environment(os.environ).proxy_for(url)
@@ -47,12 +47,12 @@ def proxy_for(url: str, *, named: str = "") -> str:
 
 
 def speaks_socks(proxy: str) -> bool:
-    """Whether a proxy's URL is that of a SOCKS proxy."""
+    """Say whether a URL is that of a SOCKS proxy."""
     return urlsplit(proxy).scheme in SOCKS
 
 
 def proxy_shown(url: str) -> str:
-    """Return the proxy for `url` without its password, for messages; '' for none, and for one that is not valid."""
+    """Return the proxy for `url` without its password, for messages; '' if there is none or it is not valid."""
     try:
         return shown(proxy) if (proxy := proxy_for(url)) else ""
     except InvalidSettings:
@@ -78,7 +78,7 @@ def _pool(scheme: str, pool: type[Any], proxy_of: Callable[[str], str]) -> type[
 
     def new_connection(self: Any) -> socket.socket:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        proxy = "" if self.proxy else proxy_of(f"{scheme}://{host}:{self.port}")  # else its host is the HTTP proxy's
+        proxy = "" if self.proxy else proxy_of(f"{scheme}://{host}:{self.port}")  # its host is then the HTTP proxy's
         if not speaks_socks(proxy):
             return direct._new_conn(self)  # type: ignore[no-any-return]  # noqa: SLF001 - as urllib3.contrib.socks does
         return _connected(self, proxy)
@@ -88,7 +88,7 @@ def _pool(scheme: str, pool: type[Any], proxy_of: Callable[[str], str]) -> type[
 
 
 def _connected(connection: Any, proxy: str) -> socket.socket:
-    import python_socks  # noqa: PLC0415 - 100 ms, for the few who have such a proxy
+    import python_socks  # noqa: PLC0415 - 100 ms, and such proxies are rare
     from python_socks.sync import Proxy  # noqa: PLC0415
 
     parts = urlsplit(proxy)

@@ -1,8 +1,8 @@
-"""Which proxy a request goes through, decided as Velero decides it.
+"""The proxy of a request, by the same rules as in Velero.
 
 Velero and its plugins are Go programs: `golang.org/x/net/http/httpproxy` reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY
-for them. Python's libraries read the same variables otherwise: no CIDR ranges, loopback through the proxy, ALL_PROXY.
-Two halves of one backup that take different ways are a backup that fails by half.
+for them. Python's libraries read the same variables differently: no CIDR ranges, loopback through the proxy, ALL_PROXY.
+With different rules, one half of a backup could fail.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class ProxySettings:
 
     @classmethod
     def of_environment(cls, variables: Mapping[str, str]) -> ProxySettings:
-        """Read the variables: capitals before small letters, and ALL_PROXY not at all."""
+        """Read the variables: upper case before lower case, without ALL_PROXY."""
         return cls(*(variables.get(name) or variables.get(name.lower(), "") for name in _VARIABLES))
 
     def proxy_for(self, url: str) -> str:
-        """Return the URL of the proxy to ask for `url`; '' where there is none or the host is excepted."""
+        """Return the URL of the proxy for `url`; '' if there is none or the host is excepted."""
         parts = urlsplit(url)
         proxy = {"http": self.http, "https": self.https}.get(parts.scheme, "")
         if not proxy or self._excepted(parts.hostname or "", str(parts.port or _PORTS[parts.scheme])):
@@ -72,9 +72,9 @@ class _Rule:
     network: _Network | None = None
     address: _Address | None = None
     domain: str = ""
-    """Begins with a dot."""
+    """With a dot at the beginning."""
     itself: bool = False
-    """Whether the domain's own name is meant as well as those below it."""
+    """Whether the rule includes the domain itself, not only its subdomains."""
     port: str = ""
 
     def matches(self, name: str, address: _Address | None, port: str) -> bool:
@@ -86,7 +86,7 @@ class _Rule:
             return False
         if self.address is not None:
             return address == self.address
-        # A domain never matches an address, not even one that ends like it.
+        # A domain never matches an address, even if their ends are equal.
         return address is None and (name.endswith(self.domain) or (self.itself and name == self.domain[1:]))
 
 
@@ -105,7 +105,7 @@ def _rule(entry: str) -> _Rule | None:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Split `host:port` as Go's SplitHostPort does; what it refuses is all host."""
+    """Split `host:port` as Go's SplitHostPort does; a text that it refuses is all host."""
     host, colon, port = entry.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         return host[1:-1], port
@@ -122,7 +122,7 @@ def _address(text: str) -> _Address | None:
 
 def _network(text: str) -> _Network | None:
     _, slash, bits = text.partition("/")
-    if not slash or not bits.isdecimal():  # Python would take a mask of four numbers too, Go does not
+    if not slash or not bits.isdecimal():  # Python would accept a mask of four numbers, Go does not
         return None
     try:
         return ipaddress.ip_network(text, strict=False)

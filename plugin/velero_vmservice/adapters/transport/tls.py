@@ -1,15 +1,15 @@
-"""Which certificates are accepted: those that Go accepts, for Velero connects to the same servers.
+"""Accepts the same certificates as Go, because Velero connects to the same servers.
 
 OpenSSL and Python differ from Go's crypto/x509 and from each other:
 
 - Python 3.13 and later set VERIFY_X509_STRICT. It refuses authorities without key usage or subject key identifier and
   certificates without authority key identifier, as many of Kubernetes' and vCenter's own authorities make them.
-- Go takes any certificate that is named as trusted for the end of a chain, an intermediate or the server's own too.
-  OpenSSL does so with VERIFY_X509_PARTIAL_CHAIN alone, which Python sets from 3.13 on.
-- Python refuses RSA keys of fewer than 2048 bits and ciphers with a SHA-1 code; Go takes 1024 bits and has these
-  ciphers. SHA-1 signatures are refused by both.
+- Go accepts any trusted certificate as the end of a chain, even an intermediate or the server's own. OpenSSL does so
+  only with VERIFY_X509_PARTIAL_CHAIN, which Python sets since 3.13.
+- Python refuses RSA keys of fewer than 2048 bits and ciphers with a SHA-1 code; Go accepts 1024 bits and these ciphers.
+  Both refuse SHA-1 signatures.
 
-What makes a certificate trustworthy is checked in full: its chain, its dates, its host name.
+Chain, dates and host name of a certificate are fully checked.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import resolve_cert_reqs
 
 _CIPHERS: Final = "@SECLEVEL=1:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!AESCCM"
-"""Python's own list, but for the level and SHA-1 codes."""
+"""Python's own list, except for the level and SHA-1 codes."""
 
 
 def client_context(*, ca_file: str | None = None, verify: bool = True) -> ssl.SSLContext:
-    """Return what to connect with; without a file it trusts no authority until the caller loads some.
+    """Return a context for connections; without a file it trusts no authority until the caller loads some.
 
-    Raises `OSError` for a file that is not there, and its subclass `ssl.SSLError` for one without PEM certificates.
+    Raises `OSError` for a missing file, and its subclass `ssl.SSLError` for a file without PEM certificates.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     check_as_go(context)
@@ -41,7 +41,7 @@ def client_context(*, ca_file: str | None = None, verify: bool = True) -> ssl.SS
 
 
 def check_as_go(context: ssl.SSLContext) -> None:
-    """Let a context, of whichever library, accept what Go accepts."""
+    """Let a context of any library accept the same certificates as Go."""
     context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_TRUSTED_FIRST
@@ -49,10 +49,10 @@ def check_as_go(context: ssl.SSLContext) -> None:
 
 
 class GoConnection(HTTPSConnection):
-    """A connection of urllib3 that accepts what Go accepts.
+    """A connection of urllib3 that accepts the same certificates as Go.
 
-    The context is made with the connection: one that all share must not be changed once a connection uses it, and
-    urllib3 loads authorities and client certificates into it each time.
+    Each connection has its own context: a shared one must not change while a connection uses it, and urllib3 loads
+    authorities and client certificates into it each time.
     """
 
     def connect(self) -> None:
