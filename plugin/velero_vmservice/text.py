@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
+    from datetime import timedelta
 
 Value = TypeVar("Value", bound="Hashable")
 
@@ -72,6 +73,15 @@ def _escape(sign: str) -> str:
     """Return the escapes that JSON has for a character, two of them beyond the Basic Multilingual Plane."""
     units = sign.encode("utf-16-be", errors="surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def age(since: timedelta) -> str:
+    """Return an age in its largest unit, as kubectl prints it: `45s`, `12m`, `5h`, `35d`."""
+    seconds = max(0, int(since.total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def enumerate_some(entries: list[str], *, most: int = 8) -> str:

@@ -20,6 +20,7 @@ from velero_vmservice.app import backup, registration, restore
 from velero_vmservice.app.foundation import Foundation
 from velero_vmservice.archive.pruning.survey import Pruning
 from velero_vmservice.captures.catalogue import Catalogue
+from velero_vmservice.captures.covering import Covering
 from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
 from velero_vmservice.preflight.look import Looks
@@ -70,6 +71,7 @@ class App:
     replays: Replays
     registering: Registering
     survey: Survey
+    covering: Covering
     actions: ActionTable
     adapters: ExitStack = field(default_factory=ExitStack)
     """What `close` closes."""
@@ -163,6 +165,13 @@ def assemble(
         ),
         replays=restoring.replays,
         registering=registering,
+        covering=Covering(
+            cluster=cluster,
+            locations=locations,
+            catalogue=catalogue,
+            clock=clock,
+            velero_namespace=foundation.velero_namespace,
+        ),
         survey=Survey(
             cluster=cluster,
             locations=locations,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveApplication:
-    """Groups and services of a namespace that belong together, at least one VM of which is there."""
+    """Groups and services of a namespace that belong together."""
 
     name: ObjectRef
     """The outermost group, else the first service, whose name it goes by."""
@@ -32,6 +32,8 @@ class LiveApplication:
     """Its groups and services, with their labels."""
     created: datetime
     """When the newest of them was made."""
+    vms: frozenset[str] = frozenset()
+    """Names of the VMs that it needs and that are there."""
 
 
 def vm_labels(vm: Manifest) -> tuple[str, VmFacts]:
@@ -43,9 +45,16 @@ def vm_labels(vm: Manifest) -> tuple[str, VmFacts]:
 def live_applications(
     objects: Iterable[Manifest], vms: Iterable[tuple[str, VmFacts]], *, now: datetime
 ) -> Sequence[LiveApplication]:
-    """Return the applications of a cluster, by namespace and name.
+    """Return the applications of a cluster that have a VM, by namespace and name; see `connected_objects`."""
+    return [application for application in connected_objects(objects, vms, now=now) if application.vms]
 
-    Left out are guest clusters' own objects, objects that are being deleted, and what has no VM.
+
+def connected_objects(
+    objects: Iterable[Manifest], vms: Iterable[tuple[str, VmFacts]], *, now: datetime
+) -> Sequence[LiveApplication]:
+    """Return the groups and services of a cluster as applications, by namespace and name; some may have no VM.
+
+    Left out are guest clusters' own objects and objects that are being deleted.
 
     Args:
         objects: the VirtualMachineGroups and VirtualMachineServices of all namespaces.
@@ -86,12 +95,11 @@ def _of_namespace(
         ref = ObjectRef(kind, namespace, manifest.name)
         topologies[ref], by_ref[ref] = its_topology, manifest
     for refs in connected(topologies):
-        if not any(topologies[ref].needs for ref in refs):
-            continue
         yield LiveApplication(
             name=outermost(refs, topologies),
             objects={ref: {str(key): str(text) for key, text in by_ref[ref].labels.items()} for ref in refs},
             created=max(by_ref[ref].created or now for ref in refs),
+            vms=frozenset(name for ref in refs for name in topologies[ref].needs),
         )
 
 

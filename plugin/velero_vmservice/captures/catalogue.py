@@ -119,7 +119,7 @@ class Catalogue:
         Raises `InvalidSettings` where there is no bucket to look in, and what the cluster raises.
         """
         captures, unread = dict[str, StoredCapture](), list[VmServiceError]()
-        for where in self._names(location):
+        for where in self.buckets(location):
             try:
                 store = self._locations.open(where)
                 for capture in self._listed(store, where, name):
@@ -192,7 +192,11 @@ class Catalogue:
             return (location,)
         return [storage.name for storage in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
 
-    def _names(self, location: str) -> Sequence[str]:
+    def buckets(self, location: str = "") -> Sequence[str]:
+        """Return the names of the locations to look in, '' for the settings' bucket.
+
+        Raises `InvalidSettings` where there is none, and what the cluster raises.
+        """
         names = self._places(location)
         if not names:
             raise InvalidSettings(
@@ -212,6 +216,10 @@ class Catalogue:
         for (root, its_name, started), its_documents in documents.items():
             run = self._run(_MAKERS[root], its_name, started, location)
             yield StoredCapture(run=run, store=store, documents=its_documents)
+
+    def run_of(self, ref: CaptureRef) -> BackupRun:
+        """Return the run that a reference names, as far as its documents tell."""
+        return self._run(ref.maker, ref.name, ref.started, ref.location)
 
     def _run(self, maker: Maker, name: str, started: str, location: str) -> BackupRun:
         return BackupRun(

@@ -35,10 +35,16 @@ class Sought:
     objects: Objects
     created: datetime | None = None
     """None where an older capture is of interest too."""
+    with_job: bool = False
+    """Whether the search goes on until a capture names the VADP job that saves the VMs."""
 
     def is_in_reach(self, started: datetime) -> bool:
         """Say whether a capture of that time is worth reading."""
         return self.created is None or self.created <= started
+
+    def is_found_in(self, capture: SealedCapture) -> bool:
+        """Say whether no older capture is of interest."""
+        return capture.holds(self.objects) and bool(not self.with_job or capture.vadp_job)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +129,7 @@ class Holdings:
                 unsealed.append(run)
                 continue
             captures.append(answer.capture)
-            missing = [each for each in missing if not answer.capture.holds(each.objects)]
+            missing = [each for each in missing if not each.is_found_in(answer.capture)]
         self._answers = {key: answer for key, answer in looking.answers.items() if answer is not None}
         return Held(captures=captures, unsealed=unsealed, unread=looking.unread, left=looking.left)
 

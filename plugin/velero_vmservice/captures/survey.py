@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from velero_vmservice.archive import schema
-from velero_vmservice.archive.other_backups import RESTORABLE
-from velero_vmservice.archive.schema import BackupRun, Capture
+from velero_vmservice.archive.schema import Capture
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.backup.applications import live_applications, vm_labels
 from velero_vmservice.captures.holdings import Holdings, Sought
 from velero_vmservice.captures.protection import protection
+from velero_vmservice.captures.recent_runs import RecentRuns
 from velero_vmservice.errors import Corrupt, Forbidden, NotFound, VmServiceError, as_ours
-from velero_vmservice.kube.manifest import BACKUP, CAPTURED_KINDS, DEPLOYMENT, SCHEDULE, VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.kube.manifest import CAPTURED_KINDS, DEPLOYMENT, SCHEDULE, VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.velero.deployment import VELERO, server_variable
 from velero_vmservice.velero.schedule import Schedule, local_zone
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from velero_vmservice.captures.protection import Protection, SealedCapture
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-    from velero_vmservice.kube.manifest import Manifest
 
 log = structlog.get_logger()
 
@@ -92,7 +90,7 @@ class Survey:
         """Put together; `zone` is the local time zone of this process."""
         self._cluster = cluster
         self._locations = locations
-        self._catalogue = catalogue
+        self._runs = RecentRuns(cluster=cluster, catalogue=catalogue, velero_namespace=velero_namespace)
         self._clock = clock
         self._namespace = velero_namespace
         self._zone = zone
@@ -126,12 +124,6 @@ class Survey:
         objects = [manifest for kind in CAPTURED_KINDS for manifest in self._cluster.list(kind, "")]
         return live_applications(objects, vms, now=self._clock.now())
 
-    def _backups(self) -> Sequence[BackupRun]:
-        """Return the recent backups that have ended."""
-        oldest = self._clock.now() - RECENT
-        read = self._cluster.read_all(BACKUP, self._namespace, _ended_run)
-        return [run for run in read if run is not None and schema.moment(run.started) >= oldest]
-
     def _schedules(self) -> Sequence[Schedule]:
         return self._cluster.read_all(SCHEDULE, self._namespace, partial(Schedule.read, zone=self._zone_of_velero()))
 
@@ -144,28 +136,15 @@ class Survey:
         variable = server_variable(deployment, "TZ")
         return self._zone if variable is None else local_zone(variable)
 
-    def _runs(self, unread: dict[Part, str]) -> Sequence[BackupRun]:
-        """Return what made captures lately, newest first: Backups that have ended, and runs of the command line."""
-        backups = self._attempt(Part.BACKUPS, self._backups, unread)
-        return sorted((*backups, *self._taken(unread)), key=lambda run: (run.started, run.name), reverse=True)
-
-    def _taken(self, unread: dict[Part, str]) -> Sequence[BackupRun]:
-        """Return the captures that the command line took lately, as far as buckets can be listed."""
-        try:
-            taken = self._catalogue.taken(since=self._clock.now() - RECENT)
-        except Exception as raised:  # noqa: BLE001 - logged; the captures of Backups are of use without these
-            self._note(Part.CAPTURES, as_ours(raised, "the survey of captures"), unread)
-            return ()
-        for error in taken.unread:
-            self._note(Part.CAPTURES, error, unread)
-        return taken.runs
-
     def _read_captures(
         self, applications: Collection[LiveApplication], unread: dict[Part, str]
     ) -> Sequence[SealedCapture]:
         sought = [Sought(objects=frozenset(each.objects), created=each.created) for each in applications]
-        held = self._holdings.find(sought, self._runs(unread), most=MOST_SEALS)
-        for error in held.unread:
+        recent = self._runs.read(since=self._clock.now() - RECENT)
+        if recent.backups_unread:
+            self._note(Part.BACKUPS, recent.backups_unread, unread)
+        held = self._holdings.find(sought, recent.runs, most=MOST_SEALS)
+        for error in (*recent.buckets_unread, *held.unread):
             self._note(Part.CAPTURES, error, unread)
         if held.left:
             unread.setdefault(Part.CAPTURES, "unread")
@@ -201,13 +180,3 @@ class Survey:
             for name, (_, keys) in wanted.items()
             if all(key in self._restorable for key in keys)
         }
-
-
-def _ended_run(backup: Manifest) -> BackupRun | None:
-    """Return the run of a backup that has ended; None for any other, and for one that cannot be read."""
-    if backup.status.get("phase") not in RESTORABLE:
-        return None
-    try:
-        return BackupRun.read(backup)
-    except VmServiceError:
-        return None

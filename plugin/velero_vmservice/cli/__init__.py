@@ -10,6 +10,7 @@ import structlog
 
 from velero_vmservice import __version__, logs
 from velero_vmservice.cli import access
+from velero_vmservice.cli.captures.coverage import coverage
 from velero_vmservice.cli.doctor import doctor
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.in_velero.install import install, install_launcher_command
@@ -47,6 +48,7 @@ commands.add_command(install)
 commands.add_command(install_launcher_command)
 commands.add_command(capture)
 commands.add_command(preflight)
+commands.add_command(coverage)
 commands.add_command(plan)
 commands.add_command(restore)
 commands.add_command(report)

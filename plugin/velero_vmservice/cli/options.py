@@ -99,8 +99,8 @@ def output(*forms: str) -> Callable[[FC], FC]:
 class _TableForm(click.Choice[str]):
     """The forms of a table; `text`, as the form of a list was once called, is the table."""
 
-    def __init__(self) -> None:
-        super().__init__([form.value for form in Form])
+    def __init__(self, *, page: bool) -> None:
+        super().__init__([form.value for form in Form if page or form is not Form.HTML])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return super().convert(Form.TABLE.value if value == "text" else value, param, ctx)
@@ -108,12 +108,20 @@ class _TableForm(click.Choice[str]):
 
 def table_output(command: Callable[..., Result]) -> Callable[..., Result]:
     """Give a command that prints a table the options of its form, which it gets as the argument `output`."""
+    return _table_output(command, page=False)
 
+
+def table_or_page(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command that prints a table, or a page with `-o html`, the options of `table_output`."""
+    return _table_output(command, page=True)
+
+
+def _table_output(command: Callable[..., Result], *, page: bool) -> Callable[..., Result]:
     @click.option(
         "-o",
         "--output",
         "form",
-        type=_TableForm(),
+        type=_TableForm(page=page),
         default=Form.TABLE.value,
         show_default=True,
         help="The form of the table; wide has more columns, name has one name a line.",

@@ -18,16 +18,15 @@ import structlog
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import BackupRun, Taken
 from velero_vmservice.backup.capture import CapturedObject, LeftOut
-from velero_vmservice.errors import Forbidden, InvalidSettings, NotFound
+from velero_vmservice.errors import InvalidSettings, NotFound
 from velero_vmservice.kube.manifest import (
     BACKUP_STORAGE_LOCATION,
     CAPTURED_KINDS,
-    NAMESPACE,
     VIRTUAL_MACHINE,
-    ObjectRef,
     compact_time,
 )
 from velero_vmservice.kube.names import matches
+from velero_vmservice.supervisor.named_namespace import demand_namespace
 from velero_vmservice.velero.runs import CaptureRef, Maker
 from velero_vmservice.vmoperator import marks
 
@@ -219,14 +218,7 @@ class Capturing:
         """Return the namespaces of the capture; raises `NotFound` for one that does not exist, or if there is none."""
         if request.namespaces:
             for namespace in request.namespaces:
-                try:
-                    self._cluster.get(ObjectRef(NAMESPACE, "", namespace))
-                except NotFound as error:
-                    raise NotFound(
-                        f"namespace {namespace} does not exist", hint="check the spelling and the kubeconfig's context"
-                    ) from error
-                except Forbidden:
-                    log.info("whether the namespace exists is not known", namespace=namespace)
+                demand_namespace(self._cluster, namespace)
             return tuple(dict.fromkeys(request.namespaces))
         of_vms = self._cluster.read_all(VIRTUAL_MACHINE, "", lambda vm: vm.namespace, metadata_only=True)
         names = tuple(sorted({*of_vms, *(manifest.namespace for manifest in manifests)}))

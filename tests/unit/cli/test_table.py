@@ -28,6 +28,11 @@ TABLES = {
         ["WHAT", "NAME", "STARTED", "AGE", "SIZE", "DOCUMENTS", "WHERE"],
         ["WRITTEN", "ENDPOINT", "REASON"],
     ),
+    "coverage": (
+        ("coverage",),
+        ["OBJECT", "STATE", "CAPTURE", "AGE", "JOB", "WHY"],
+        ["BY", "RESTORE POINT", "APPLICATION"],
+    ),
     "report list": (("report", "list"), ["STARTED", "RESTORE", "WHERE"], ["ENDPOINT"]),
     "doctor": (("doctor", "--cluster-only"), ["STATE", "CHECK", "ESTABLISHED"], ["HINT"]),
     "registration status": (

@@ -18,7 +18,7 @@ from velero_vmservice.cli.views.once import Shared, said_once
 from velero_vmservice.text import on_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -34,6 +34,8 @@ class Form(StrEnum):
     JSON = "json"
     YAML = "yaml"
     NAME = "name"
+    HTML = "html"
+    """A page, of the commands that have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class Table:
     """Lines before the rows."""
     below: Sequence[str] = ()
     """Lines after the rows: sums, and commands to copy."""
+    page: Callable[[], str] = str
+    """Makes the page, of a command that has one."""
 
     def show(self, output: Output) -> None:
         """Print the table as it is asked for."""
@@ -105,6 +109,8 @@ class Table:
                 terminal.write_json(self.document)
             case Form.YAML:
                 terminal.write_yaml(self.document)
+            case Form.HTML:
+                terminal.write(self.page())
             case Form.NAME:
                 for row in self.rows:
                     terminal.say(row.name)

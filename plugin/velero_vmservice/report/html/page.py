@@ -38,17 +38,14 @@ _PICTURES: Final = 6
 
 def render(report: Report) -> str:
     """Return the page."""
-    environment = _environment()
     apps = [
         (application, draw(application) if at < _PICTURES else None)
         for at, application in enumerate(applications(report))
     ]
-    style = Markup(environment.get_template("style.css").render().strip())  # noqa: S704 - our own file, no value in it
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
         report=report,
         outcome=badges.OUTCOMES[report.outcome],
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         apps=apps,
         objects=_by_look((badges.stage(item.stage), item) for item in report.objects),
         vms=_by_look((badges.vm(vm), vm) for vm in report.machines),
@@ -58,6 +55,14 @@ def render(report: Report) -> str:
         calm=all(app.calm for app, _ in apps),
         embedded=_embedded(report),
     )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return a page of one of our templates, with the style sheet and its digest."""
+    environment = _environment()
+    style = Markup(environment.get_template("style.css").render().strip())  # noqa: S704 - our own file, no value in it
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return environment.get_template(template).render(style=style, style_hash=digest, **values)
 
 
 @functools.cache

@@ -1,0 +1,1 @@
+"""The commands that look at captures, and at what they protect."""
