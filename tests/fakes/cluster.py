@@ -48,6 +48,7 @@ SERVED: Final[Mapping[Kind, Sequence[str]]] = MappingProxyType(
         kinds.ENDPOINT_SLICE: ("v1",),
         kinds.PERSISTENT_VOLUME_CLAIM: ("v1",),
         kinds.PERSISTENT_VOLUME: ("v1",),
+        kinds.RESOURCE_QUOTA: ("v1",),
         kinds.SECRET: ("v1",),
         kinds.CONFIG_MAP: ("v1",),
         kinds.POD: ("v1",),

@@ -23,7 +23,9 @@ from velero_vmservice.captures.catalogue import Catalogue
 from velero_vmservice.captures.covering import Covering
 from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
+from velero_vmservice.preflight.before_restore import BeforeRestore
 from velero_vmservice.preflight.look import Looks
+from velero_vmservice.preflight.target import Targets
 from velero_vmservice.report.finding import Reports
 from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.settings.access import AS_FOUND
@@ -67,6 +69,7 @@ class App:
     catalogue: Catalogue
     capturing: Capturing
     looks: Looks
+    before_restore: BeforeRestore
     examination: Examination
     replays: Replays
     registering: Registering
@@ -150,6 +153,11 @@ def assemble(
         catalogue=catalogue,
         capturing=backing_up.capturing,
         looks=Looks(cluster=cluster, clock=clock, vsphere=registration.looks(foundation, vsphere)),
+        before_restore=BeforeRestore(
+            cluster=cluster,
+            clock=clock,
+            targets=Targets(cluster=cluster, clock=clock, capabilities=foundation.capabilities),
+        ),
         examination=Examination(
             cluster=cluster,
             locations=locations,

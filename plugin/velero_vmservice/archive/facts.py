@@ -67,6 +67,8 @@ class VmFacts:
     restored: bool = False
     """Whether the VM already carried RegisterVM's mark, which is never removed."""
     failed_over: bool = False
+    manager_id: Name = ""
+    """Id of the vCenter that the VM belonged to, where an annotation says so (guide 6.4)."""
     unsettled: Names = ()
     """What kept it from being stable, as `vmoperator.stability` has it."""
     references: Annotated[dict[str, tuple[str, ...]], AfterValidator(shared_pairs)] = field(default_factory=dict)
@@ -172,6 +174,7 @@ def vm_facts(vm: Manifest) -> VmFacts:
         image=virtual_machine.image(vm),
         restored=marks.RESTORED_ANNOTATION in vm.annotations,
         failed_over=marks.FAILED_OVER_ANNOTATION in vm.annotations,
+        manager_id=str(vm.annotations.get(marks.MANAGER_ID_ANNOTATION, "")),
         unsettled=tuple(state.value for state in unsettled(vm)),
         references=references(vm),
         interfaces={name: subnet.notation if subnet else "" for name, subnet in virtual_machine.interfaces(vm).items()},

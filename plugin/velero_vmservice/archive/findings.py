@@ -53,6 +53,24 @@ class FindingCode(StrEnum):
     VM_NOT_IN_VCENTER = "vm-not-in-vcenter"
     VM_NOT_IN_FOLDER = "vm-not-in-folder"
     VCENTER_UNKNOWN = "vcenter-unknown"
+    RELEASE_LACKS_FEATURE = "release-lacks-feature"
+    RELEASE_UNKNOWN = "release-unknown"
+    TARGET_MISSING = "target-missing"
+    TARGET_NOT_OF_VSPHERE = "target-not-of-vsphere"
+    TARGET_UNKNOWN = "target-unknown"
+    TARGET_WITHOUT_GROUPS = "target-without-groups"
+    REFERENCE_MISSING = "reference-missing"
+    STORAGE_NOT_ASSIGNED = "storage-not-assigned"
+    NAME_TAKEN = "name-taken"
+    BIOS_UUID_TAKEN = "bios-uuid-taken"
+    VM_ABSENT = "vm-absent"
+    BACKUP_NOT_OLDER = "backup-not-older"
+    BACKUP_AGE_UNKNOWN = "backup-age-unknown"
+    STATE_NOT_RECORDED = "state-not-recorded"
+    VM_POWERED_ON = "vm-powered-on"
+    SAME_VCENTER = "same-vcenter"
+    VCENTER_NOT_COMPARED = "vcenter-not-compared"
+    IMAGE_CLEARED = "image-cleared"
 
 
 BLOCKING: Final = frozenset(
@@ -63,6 +81,14 @@ BLOCKING: Final = frozenset(
         FindingCode.VM_NOT_RECORDED,
         FindingCode.VM_NOT_CREATED,
         FindingCode.VM_RECORD_UNUSABLE,
+        FindingCode.RELEASE_LACKS_FEATURE,
+        FindingCode.TARGET_MISSING,
+        FindingCode.TARGET_NOT_OF_VSPHERE,
+        FindingCode.NAME_TAKEN,
+        FindingCode.BIOS_UUID_TAKEN,
+        FindingCode.VM_ABSENT,
+        FindingCode.BACKUP_NOT_OLDER,
+        FindingCode.SAME_VCENTER,
     }
 )
 """Findings of which an object, or a VM that it needs, will not come back as it was: VM Operator refuses the object or
@@ -107,6 +133,24 @@ HINTS: Final[Mapping[str, str]] = {
     FindingCode.VM_RECORD_REMARK: "compare the record with the VM before it is needed",
     FindingCode.VM_NOT_IN_VCENTER: "look for the VM in vCenter, and whether vcenter.user may see it",
     FindingCode.VM_NOT_IN_FOLDER: "move the VM into the folder of its namespace",
+    FindingCode.RELEASE_LACKS_FEATURE: "restore to new VMs, or upgrade the Supervisor to VCF 9.0 or later",
+    FindingCode.RELEASE_UNKNOWN: "see which API versions of VirtualMachine the Supervisor serves",
+    FindingCode.TARGET_MISSING: "create the vSphere Namespace in vCenter, and assign storage policies and VM classes",
+    FindingCode.TARGET_NOT_OF_VSPHERE: "delete the plain namespace if it is empty, and create it in vCenter",
+    FindingCode.TARGET_UNKNOWN: "allow the plugin's service account to get namespaces",
+    FindingCode.TARGET_WITHOUT_GROUPS: "empty spec.groupName before the VM is backed up, or upgrade the Supervisor",
+    FindingCode.REFERENCE_MISSING: "assign or create it before the restore",
+    FindingCode.STORAGE_NOT_ASSIGNED: "assign the storage policy to the namespace in vCenter",
+    FindingCode.NAME_TAKEN: "restore in place if it is the same VM, or into another namespace",
+    FindingCode.BIOS_UUID_TAKEN: "restore into another namespace, or in place if it is the same VM",
+    FindingCode.VM_ABSENT: "restore it to a new VM: preflight --restore new",
+    FindingCode.BACKUP_NOT_OLDER: "choose an older restore point, or restore the disks alone",
+    FindingCode.BACKUP_AGE_UNKNOWN: "compare the time of the restore point with the last change of the VM",
+    FindingCode.STATE_NOT_RECORDED: "record it: preflight --restore in-place --record FILE",
+    FindingCode.VM_POWERED_ON: "power the VM off, as printed below",
+    FindingCode.SAME_VCENTER: "restore to new VMs or in place",
+    FindingCode.VCENTER_NOT_COMPARED: "compare the ids of both vCenters yourself",
+    FindingCode.IMAGE_CLEARED: "provide an image in the target before the VM is changed or made anew",
     FindingCode.VCENTER_UNKNOWN: "see that vCenter answers: velero-vmservice doctor",
 }
 """What to do, by code."""

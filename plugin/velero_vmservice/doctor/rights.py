@@ -24,6 +24,7 @@ from velero_vmservice.kube.manifest import (
     NETWORK,
     NETWORK_SETTINGS,
     PERSISTENT_VOLUME_CLAIM,
+    RESOURCE_QUOTA,
     RESTORE,
     SCHEDULE,
     SECRET,
@@ -164,6 +165,13 @@ RIGHTS: Final = (
         verbs=_LIST,
         scope=Scope.EVERYWHERE,
         purpose="how far the disks of restored VMs are",
+        need=Need.OPTIONAL,
+    ),
+    Right(
+        kind=RESOURCE_QUOTA,
+        verbs=_LIST,
+        scope=Scope.EVERYWHERE,
+        purpose="which storage policies are assigned to a target",
         need=Need.OPTIONAL,
     ),
     *(

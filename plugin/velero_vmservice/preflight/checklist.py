@@ -110,18 +110,16 @@ def _unknown(code: FindingCode, live: LiveNamespace, what: str, why: str) -> Fin
 
 
 def chosen(checked: CheckedNamespace, names: Collection[str]) -> CheckedNamespace:
-    """Return the applications and VMs alone that bear one of the names: `NAME` or `NAMESPACE/NAME`.
-
-    An application bears the name of each of its groups and services.
-    """
-
-    def bears(verdict: ApplicationVerdict) -> bool:
-        own = {verdict.name, *(part.name for part in verdict.objects)}
-        return any(name in own or name in {f"{checked.namespace}/{part}" for part in own} for name in names)
-
+    """Return the applications, and the VMs without one, that bear one of the names."""
     return replace(
         checked,
-        applications=tuple(filter(bears, checked.applications)),
-        alone=tuple(filter(bears, checked.alone)),
+        applications=tuple(each for each in checked.applications if bears_one_of(each, names)),
+        alone=tuple(each for each in checked.alone if bears_one_of(each, names)),
         nodes=(),
     )
+
+
+def bears_one_of(application: ApplicationVerdict, names: Collection[str]) -> bool:
+    """Say whether it bears one of the names, `NAME` or `NAMESPACE/NAME`; each of its groups and services names it."""
+    own = {application.name, *(part.name for part in application.objects)}
+    return any(name in own or name in {f"{application.namespace}/{part}" for part in own} for name in names)

@@ -269,6 +269,7 @@ def test_claims_of_which_nothing_is_known_are_no_reason_to_alarm() -> None:
 
 
 def test_every_code_has_a_hint_and_a_place_in_the_documentation() -> None:
-    documented = (Path(__file__).parents[3] / "docs" / "backup-strategy.md").read_text("utf-8")
+    docs = Path(__file__).parents[3] / "docs"
+    documented = "".join((docs / name).read_text("utf-8") for name in ("backup-strategy.md", "restore.md"))
     assert [code for code in FindingCode if f"`{code}`" not in documented] == []
     assert [code for code in FindingCode if code not in HINTS] == []

@@ -1,8 +1,9 @@
-"""`velero-vmservice preflight`: whether a backup made now could be restored, application by application."""
+"""`velero-vmservice preflight`: whether a backup made now could be restored, or a restore begin, by application."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,13 +12,24 @@ from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import table_output
+from velero_vmservice.cli.options import namespace_mapping, table_output
+from velero_vmservice.cli.preflight.restoring import (
+    chosen_applications,
+    compared_table,
+    mapping_into,
+    read_state,
+    restore_table,
+    write_state,
+)
 from velero_vmservice.cli.preflight.view import checked_table
+from velero_vmservice.preflight.captured import read_captured
 from velero_vmservice.preflight.checklist import CheckedNamespace, check, chosen
+from velero_vmservice.preflight.restoring import RestoreKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from velero_vmservice.archive.findings import ApplicationVerdict
     from velero_vmservice.cli.views.table import Output
 
 
@@ -33,9 +45,42 @@ if TYPE_CHECKING:
     help="A namespace to check; repeatable.",
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Every namespace that has VMs, groups or services.")
+@click.option(
+    "--restore",
+    "kind",
+    type=click.Choice([kind.value for kind in RestoreKind]),
+    help="Check instead what a restore of this kind asks beforehand.",
+)
+@click.option("--from", "capture", default="", metavar="CAPTURE", help="What to restore, as NAME or NAME/TIME.")
+@click.option("--location", default="", metavar="NAME", help="The BackupStorageLocation that the capture lies in.")
+@namespace_mapping
+@click.option("--into", default="", metavar="NS", help="The namespace to restore into, for a capture of one namespace.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the VMs and PVCs that a restore in place replaces in a new file.",
+)
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Say after the restore what became of the PVCs that --record has kept.",
+)
 @table_output
 def preflight(
-    applications: tuple[str, ...], *, namespaces: tuple[str, ...], all_namespaces: bool, output: Output
+    applications: tuple[str, ...],
+    *,
+    namespaces: tuple[str, ...],
+    all_namespaces: bool,
+    kind: str | None,
+    capture: str,
+    location: str,
+    mapping: Mapping[str, str],
+    into: str,
+    record: Path | None,
+    compare: Path | None,
+    output: Output,
 ) -> None:
     r"""Say of each application whether a backup made now could be restored, and why not; nothing is written.
 
@@ -43,20 +88,61 @@ def preflight(
     matched; in vCenter, where the settings name one, that each record can be read. An APPLICATION is the name of one of
     its groups or services, or NAMESPACE/NAME. Exits with 3 if an application, or a VM in none, is not restorable.
 
+    With --restore it checks before the VADP restore whether the capture could be restored so: release, namespace, VM
+    classes, storage policies, names and BIOS UUIDs; in place, that the VMs are there and newer. Nothing is powered off.
+
     \b
     Examples:
       velero-vmservice preflight -n shop
       velero-vmservice preflight --all-namespaces -o wide
       velero-vmservice preflight -n shop front -o json
+      velero-vmservice preflight --restore new --from nightly --into shop-test
+      velero-vmservice preflight --restore in-place --from nightly --record before.json
+      velero-vmservice preflight --compare before.json
     """
-    if bool(namespaces) == all_namespaces:
-        raise WrongUsage("name namespaces with -n, or ask for --all-namespaces")
+    restoring = bool(capture or location or mapping or into or record)
+    if compare:
+        if kind or restoring or applications or namespaces or all_namespaces:
+            raise WrongUsage("--compare stands alone", hint="the file names the VMs and PVCs")
+        state = read_state(compare)
+        _, plugin = access.connect()
+        compared_table(state, plugin.before_restore.compare(state)).show(output)
+        return
+    if kind is None:
+        if restoring:
+            raise WrongUsage("--restore is missing", hint="say how the VMs are to be restored: new, in-place, failover")
+        if bool(namespaces) == all_namespaces:
+            raise WrongUsage("name namespaces with -n, or ask for --all-namespaces")
+        sys.exit(_before_backup(applications, namespaces, output))
+    if not capture:
+        raise WrongUsage("--from is missing", hint="name the capture that is to be restored")
+    if record and kind != RestoreKind.IN_PLACE:
+        raise WrongUsage("--record keeps what a restore in place replaces", hint="leave it out")
+    _, plugin = access.connect()
+    captured = read_captured(plugin.catalogue.find(capture, location=location))
+    chosen_kind = RestoreKind(kind)
+    mapped = mapping_into(mapping, into, captured, chosen_kind)
+    judged = chosen_applications(captured, applications, namespaces)
+    if record:
+        write_state(record, plugin.before_restore.record(str(captured.capture.ref), judged))
+    restore_check = plugin.before_restore.check(
+        chosen_kind, captured, judged, mapping=mapped, recorded=record is not None
+    )
+    restore_table(restore_check, captured, record).show(output)
+    sys.exit(_code(restore_check.verdicts))
+
+
+def _before_backup(applications: Sequence[str], namespaces: Sequence[str], output: Output) -> ExitCode:
     _, plugin = access.connect()
     looks = plugin.looks
     checked = _chosen([check(live) for live in looks.look(namespaces)], applications)
     checked_table(checked, asked_vcenter=looks.asks_vcenter).show(output)
-    verdicts = {each.verdict for namespace in checked for each in (*namespace.applications, *namespace.alone)}
-    sys.exit(ExitCode.BLOCKED if Verdict.NOT_RESTORABLE in verdicts else ExitCode.DONE)
+    return _code([each for namespace in checked for each in (*namespace.applications, *namespace.alone)])
+
+
+def _code(verdicts: Iterable[ApplicationVerdict]) -> ExitCode:
+    worst = {each.verdict for each in verdicts}
+    return ExitCode.BLOCKED if Verdict.NOT_RESTORABLE in worst else ExitCode.DONE
 
 
 def _chosen(checked: Sequence[CheckedNamespace], names: Sequence[str]) -> Sequence[CheckedNamespace]:

@@ -1,0 +1,74 @@
+"""What a restore is to bring back, as the capture has it: its applications, and the VMs as they were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velero_vmservice.archive.facts import NamespaceFacts
+from velero_vmservice.archive.restore_point import read_seal
+from velero_vmservice.archive.schema import Capture, captured_object
+from velero_vmservice.archive.store import check_facts, read_document
+from velero_vmservice.backup.assessment import application_verdict, assessed, by_namespace, verdicts
+from velero_vmservice.errors import NotFound, NotRestorable
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from velero_vmservice.archive.findings import ApplicationVerdict
+    from velero_vmservice.archive.schema import Seal
+    from velero_vmservice.captures.catalogue import StoredCapture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedApplications:
+    """The applications of a capture, and the facts of their namespaces."""
+
+    capture: StoredCapture
+    facts: Mapping[str, NamespaceFacts]
+    """By namespace."""
+    applications: Sequence[ApplicationVerdict]
+    """As they were judged at the seal, VMs without an application last."""
+
+
+def read_captured(capture: StoredCapture) -> CapturedApplications:
+    """Read a capture; raises `NotRestorable` for one without a seal, `Corrupt` for a damaged one, and as stores do."""
+    try:
+        seal = read_seal(capture.store, capture.run)
+    except NotFound as error:
+        raise NotRestorable(
+            f"the capture {capture.ref} has no seal: it was not finished, and is never restored",
+            hint="name another capture: velero-vmservice captures list",
+        ) from error
+    facts = dict(_facts(capture, seal))
+    applications = seal.applications if seal.applications is not None else tuple(_judged(capture, seal, facts))
+    alone = (_alone(name, facts) for name in seal.without_application)
+    return CapturedApplications(
+        capture=capture, facts=facts, applications=(*applications, *(each for each in alone if each is not None))
+    )
+
+
+def _facts(capture: StoredCapture, seal: Seal) -> Iterator[tuple[str, NamespaceFacts]]:
+    for entry in seal.namespaces:
+        facts = read_document(capture.store, entry.key, NamespaceFacts, sha256=entry.sha256)
+        check_facts(facts, facts.namespace, capture.run)
+        yield facts.namespace, facts
+
+
+def _judged(capture: StoredCapture, seal: Seal, facts: Mapping[str, NamespaceFacts]) -> Iterator[ApplicationVerdict]:
+    """Judge the applications of a capture of an earlier release, whose seal does not."""
+    parts = []
+    for entry in seal.objects:
+        document = read_document(capture.store, entry.key, Capture, sha256=entry.sha256)
+        if (ref := captured_object(entry.key)) is not None:
+            parts.append(assessed(ref, document.topology, document.findings, facts.get(ref.namespace)))
+    for _, objects in sorted(by_namespace(parts).items()):
+        yield from verdicts(objects)
+
+
+def _alone(name: str, facts: Mapping[str, NamespaceFacts]) -> ApplicationVerdict | None:
+    namespace, _, vm = name.partition("/")
+    if namespace not in facts or vm not in facts[namespace].by_name:
+        return None
+    return application_verdict(ObjectRef(VIRTUAL_MACHINE, namespace, vm), (), (vm,), ())
