@@ -6,7 +6,8 @@ without; (c) capturing one object, against a bare put_object, and leaving one ou
 memory of one of 10,000; (f) a round of a restore that waits for the registration of 500 VMs, through each source
 and all of them, against bare reads of the same and against one of 50 VMs; (g) a real Velero's backup of a whole
 namespace, with our plugin and without; (h) the daemon of the self-contained plugin: its copy, its start, a launch,
-and its rest. Absolute figures depend on the VM and on who else uses it; the ratios of
+and its rest; (i) a capture without Velero, against the bare LISTs and PUTs that it needs. Absolute figures
+depend on the VM and on who else uses it; the ratios of
 one run are what counts, and what the targets are about.
 A run writes its figures into docs/benchmarks.md, --quick apart. With --against each part is measured a second time
 with the product of another checkout, which is the peer then, and nothing is written.
@@ -32,6 +33,7 @@ from tests.bench import (
     daemons,
     launches,
     namespaces,
+    own_captures,
     page,
     registration_rows,
     registrations,
@@ -51,9 +53,9 @@ if TYPE_CHECKING:
 
     from tests.bench.table import Row
 
-PARTS = frozenset("abcdefgh")
+PARTS = frozenset("abcdefghi")
 PYTHON = Path(".venv/bin/python")
-OF_THIS_CHECKOUT = frozenset("fh")
+OF_THIS_CHECKOUT = frozenset("fhi")
 """Parts whose product is none that another checkout's Python could run: it is in this process, or in the bundle."""
 
 
@@ -107,7 +109,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, help=f"launches of each in (a); {Size().rounds} unless told")
     parser.add_argument("--only", type=_parts, default=PARTS, metavar="PARTS", help="such as a,c; all unless told")
     parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
-    parser.add_argument("--against", type=_checkout, metavar="DIR", help="a checkout that was set up; all but (f), (h)")
+    parser.add_argument(
+        "--against", type=_checkout, metavar="DIR", help="a checkout that was set up; all but (f), (h), (i)"
+    )
     options = parser.parse_args(arguments)
     size = QUICK if options.quick else Size()
     if options.rounds:
@@ -146,6 +150,9 @@ def _measured(size: Size, parts: frozenset[str]) -> Iterator[Row]:
     if "g" in parts:
         _progress(f"(g) {size.mixed} backups of {size.waits.large} by each server")
         yield from namespaces.measure(crowd=size.waits.large, config_maps=size.config_maps, backups=size.mixed)
+    if "i" in parts:
+        _progress(f"(i) {size.mixed} captures of {size.waits.large} without Velero")
+        yield from own_captures.measure(crowd=size.waits.large, rounds=size.mixed)
     if "e" in parts:
         for crowd in (size.waits.small, size.waits.large, size.waits.huge):
             _progress(f"(e) restore of {crowd}")

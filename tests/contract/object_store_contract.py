@@ -80,6 +80,7 @@ class ObjectStoreContract:
             lambda: store.get(key),
             lambda: store.exists(key),
             lambda: store.delete(key),
+            lambda: store.where(key),
         ):
             with pytest.raises(InvalidItem, match="not the key of a document"):
                 ask()

@@ -137,7 +137,7 @@ class MemoryStore:
 
     def where(self, key: str) -> str:
         """Return where the document is; see the port."""
-        return f"memory://{schema.SUBDIRECTORY}/{key}"
+        return f"memory://{schema.SUBDIRECTORY}/{check_key(key)}"
 
     def tamper(self, key: str, body: bytes) -> None:
         """Replace stored bytes behind the store's back, as a fault in the bucket would; the digest stays."""

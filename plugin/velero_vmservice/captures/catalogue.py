@@ -71,7 +71,7 @@ class StoredCapture:
     @property
     def where(self) -> str:
         """Where its documents lie, as a person reads it."""
-        return self.store.where(self.run.prefix)
+        return self.store.where(f"{self.run.prefix}*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ class Catalogue:
                 for name, started in _started(store, Maker.COMMAND):
                     run = self._run(Maker.COMMAND, name, started, location)
                     if moment(started) >= since:
-                        runs.setdefault(f"{store.endpoint} {store.where(run.prefix)}", run)
+                        runs.setdefault(f"{store.endpoint} {store.where(run.seal_key)}", run)
             except ForeignStorage:
                 continue
             except VmServiceError as error:
