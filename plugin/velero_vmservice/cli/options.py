@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 import durationpy
@@ -14,13 +14,16 @@ from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.restore import policy
 from velero_vmservice.restore.policy import RestorePolicy
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
+from velero_vmservice.vsphere.network_override import read_override, spell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from click.decorators import FC
 
 Result = TypeVar("Result")
+_REGISTRATION: Final = f"{PLUGIN_NAME}/registration"
+_NETWORK_OVERRIDE: Final = f"{PLUGIN_NAME}/network-override"
 
 
 def pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
@@ -89,6 +92,55 @@ policy_option = click.option(
     callback=_annotations,
     help="Override a policy of the settings, e.g. power=on; repeatable.",
 )
+
+
+def network_override_option(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the option `--network-override`, which it gets as an annotation that a Restore would carry."""
+    return click.option(
+        "--network-override",
+        "network_override",
+        multiple=True,
+        metavar="OLD=NEW",
+        callback=_override,
+        help="Have RegisterVM move interfaces from OLD to NEW; repeatable. Each is subnet/NAME or subnetset/NAME; a"
+        " NAME alone is a subnet, and subnetset/ the default SubnetSet. VCF 9.0 and later with NSX-VPC.",
+    )(command)
+
+
+def restore_policies(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the options that choose how a restore is made, which it gets as the argument `policy`."""
+
+    @policy_option
+    @click.option(
+        "--register/--no-register",
+        default=None,
+        help="Call RegisterVM for restored VMs, or do not, whatever registration.mode is; needs a vCenter.",
+    )
+    @network_override_option
+    @functools.wraps(command)
+    def called(
+        *, policy: Mapping[str, str], register: bool | None, network_override: Mapping[str, str], **others: Any
+    ) -> Result:
+        chosen = {} if register is None else {_REGISTRATION: "trigger" if register else "observe"}
+        return command(policy={**policy, **chosen, **network_override}, **others)
+
+    return called
+
+
+def as_options(policy: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the options that ask for the same policy again."""
+    prefix = f"{PLUGIN_NAME}/"
+    return tuple(f"--policy={key.removeprefix(prefix)}={value}" for key, value in policy.items())
+
+
+def _override(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    """Return the mappings as the annotation that a Restore would carry; raises `WrongUsage` for a wrong one."""
+    if not texts:
+        return {}
+    try:
+        return {_NETWORK_OVERRIDE: spell(read_override(",".join(texts)))}
+    except ValueError as error:
+        raise WrongUsage(f"--network-override {error}") from None
 
 
 def output(*forms: str) -> Callable[[FC], FC]:

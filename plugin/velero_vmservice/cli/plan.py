@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.options import namespace_mapping, policy_option, table_output
+from velero_vmservice.cli.options import namespace_mapping, restore_policies, table_output
+from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
 from velero_vmservice.cli.restore_target import beyond_words, demand_known
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Sentences, Table
+from velero_vmservice.restore.dry_run import planned_vms
 from velero_vmservice.restore.model import Action
+from velero_vmservice.restore.policy import for_restore
 from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vmoperator.releases import Feature
@@ -21,6 +25,7 @@ from velero_vmservice.vmoperator.releases import Feature
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from velero_vmservice.archive.networks import RecordedNetwork
     from velero_vmservice.documents import Dropped
     from velero_vmservice.restore.dry_run import Planned
     from velero_vmservice.restore.policy import RestorePolicy
@@ -40,14 +45,20 @@ _COLUMNS: Final = (
 @click.command()
 @click.argument("backup")
 @namespace_mapping
-@policy_option
+@restore_policies
 @table_output
 def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], *, output: Output) -> None:
-    """Show what a restore of BACKUP would do now; nothing is written.
+    r"""Show what a restore of BACKUP would do now; nothing is written.
 
     Every object gets one of create, skip-identical, update, retain, wait, conflict, blocked, with the reason; what
     would be written is tried against the API server and its webhooks without consequences. Exits with 3 if anything is
-    in conflict or blocked.
+    in conflict or blocked. The networks that the VMs were on are shown as --network-override names them.
+
+    \b
+    Examples:
+      velero-vmservice plan nightly
+      velero-vmservice plan nightly --namespace-mapping shop:shop-dr --policy mode=strict -o wide
+      velero-vmservice plan nightly --register --network-override subnet/prod-a=subnet/dr-a
     """
     chosen, plugin = access.connect()
     restore = run_of(backup, namespace=chosen.velero_namespace, mapping=mapping, annotations=policy)
@@ -57,25 +68,33 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], *, 
     demand_known(mapping, replays)
     if beyond := plugin.backup_objects.beyond(run, replays):
         terminal.remark(beyond_words(plugin.restore_points.backup(run), beyond))
+    restore_choice = for_restore(run, effective)
+    demand_supported(plugin, restore_choice, {replay.target for replay in replays})
     planned, target = plugin.planning.plan(replays, run, effective), plugin.capabilities.generation()
     left_out = plugin.backup_objects.not_in_backup(replays, run)
-    _table(planned, effective, target, left_out).show(output)
+    recorded = recorded_networks(planned_vms(planned))
+    remark_unmatched(plugin, restore_choice, recorded)
+    _table(planned, effective, target, left_out, recorded).show(output)
     if any(entry.step.action in REFUSED for entry in planned):
         sys.exit(ExitCode.BLOCKED)
 
 
 def _table(
-    planned: Sequence[Planned], policy: RestorePolicy, target: SupervisorRelease, left_out: Sequence[str]
+    planned: Sequence[Planned],
+    policy: RestorePolicy,
+    target: SupervisorRelease,
+    left_out: Sequence[str],
+    recorded: Sequence[RecordedNetwork],
 ) -> Table:
     return Table(
         columns=_COLUMNS,
         rows=[_row(entry) for entry in planned],
-        document=_document(planned, policy, target, left_out),
+        document={**_document(planned, policy, target, left_out), "networks": networks.document(recorded)},
         above=(
             f"target: {target.generation} ({target.evidence})",
             f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}",
         ),
-        below=[f"not in the backup: {text}" for text in left_out],
+        below=[*(f"not in the backup: {text}" for text in left_out), *networks.lines(recorded)],
     )
 
 

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.options import namespace_mapping, policy_option
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.options import as_options, namespace_mapping, restore_policies
+from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
+from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.restore import follow
 from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
+from velero_vmservice.restore.policy import for_restore
 from velero_vmservice.restore.source.backup_objects import resumed
 from velero_vmservice.velero.runs import RestoreRun, replay_id
 
@@ -29,14 +32,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice import app
+    from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.operation import ReplayOperation
+    from velero_vmservice.velero.runs import Replay
 
 
 @click.command()
 @click.argument("backup", required=False)
 @click.option("--resume", metavar="RESTORE", help="Go on with a Velero restore: its backup, mapping and policies.")
 @namespace_mapping
-@policy_option
+@restore_policies
 @options.timeout
 @click.option("-y", "--yes", is_flag=True, help="Do not ask about namespaces that the Backup does not include.")
 def restore(
@@ -48,15 +53,23 @@ def restore(
     timeout: float | None,
     yes: bool,
 ) -> None:
-    """Replay the captured objects of BACKUP, or of the restore named with --resume, once their VMs are registered.
+    r"""Replay the captured objects of BACKUP, or of the restore named with --resume, once their VMs are registered.
 
-    Waits until every object has ended, and says what it waits for. Stopped at any point, repeating it goes on. Where
-    the seal of the backup lists objects of namespaces that the Backup does not include, it asks first. Exits with 5 if
-    an object failed or is incomplete, with 4 if one had not ended when the --timeout passed.
+    Waits until every object has ended, and says what it waits for. Stopped at any point, repeating it goes on. With
+    --register RegisterVM is called once for each restored VM, after its checks, and the networks of the VMs are shown
+    first. Where the seal of the backup lists objects of namespaces that the Backup does not include, it asks first.
+    Exits with 5 if an object failed or is incomplete, with 4 if one had not ended when the --timeout passed.
+
+    \b
+    Examples:
+      velero-vmservice restore nightly
+      velero-vmservice restore nightly --namespace-mapping shop:shop-dr --policy power=captured
+      velero-vmservice restore nightly --register --network-override subnet/prod-a=subnet/dr-a --timeout 4h
+      velero-vmservice restore --resume nightly-2
     """
     plugin, wanted = restore_target.connect(backup, resume, mapping, option="--resume")
     run = resumed(RestoreRun.read(wanted), now=compact_time(plugin.clock.now().isoformat()))
-    run = replace(run, annotations={**run.annotations, **policy})
+    run = replace(run, annotations={**run.annotations, **policy}, options=as_options(policy))
     effective = plugin.replays.policy(run)
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in effective.printed().items())}")
     replays = plugin.backup_objects.replayed(run, wanted.spec)
@@ -65,6 +78,7 @@ def restore(
         terminal.remark(restore_target.beyond_words(plugin.restore_points.backup(run), beyond))
         if not yes:
             _ask(f"Restore {', '.join(beyond)} too?")
+    _prepare_registration(plugin, run, effective, replays)
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
     tasks = follow(lambda: plugin.replays.advance(run), plugin.clock, timeout=timeout)
@@ -78,6 +92,17 @@ def restore(
     _say_next_steps(plugin, run)
     terminal.say(_kept(tasks))
     sys.exit(_exit_code(tasks))
+
+
+def _prepare_registration(plugin: app.App, run: RestoreRun, policy: RestorePolicy, replays: Sequence[Replay]) -> None:
+    """Show the networks of the VMs before RegisterVM is called for them; raises where it cannot map them as asked."""
+    restore_choice, trigger = for_restore(run, policy), plugin.registering.trigger
+    demand_supported(plugin, restore_choice, {replay.target for replay in replays})
+    if trigger is not None and trigger.calls_for(restore_choice):
+        recorded = recorded_networks(plugin.planning.needed(replays, run, policy).machines)
+        for line in networks.lines(recorded):
+            terminal.say(line)
+        remark_unmatched(plugin, restore_choice, recorded)
 
 
 def _kept(tasks: Sequence[ReplayOperation]) -> str:

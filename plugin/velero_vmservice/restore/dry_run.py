@@ -60,6 +60,11 @@ class Needed:
     """Objects that could not be read, so that their VMs are missing here, and why."""
 
 
+def planned_vms(planned: Iterable[Planned]) -> Mapping[str, Sequence[ExpectedVm]]:
+    """Return the VMs that planned objects need, by the namespace that they come back in; each once."""
+    return _vms(entry.source.subject for entry in planned if entry.source is not None)
+
+
 class Planning:
     """Plans restores."""
 
@@ -83,12 +88,7 @@ class Planning:
                 if error.transient:
                     raise
                 unread[replay.destination] = error
-        subjects = list(read.values())
-        namespaces = sorted({subject.ref.namespace for subject in subjects})
-        vms = {
-            name: expected_vms(subject for subject in subjects if subject.ref.namespace == name) for name in namespaces
-        }
-        return Needed(machines=vms, unread=tuple(f"{ref}: {error}" for ref, error in unread.items()))
+        return Needed(machines=_vms(read.values()), unread=tuple(f"{ref}: {error}" for ref, error in unread.items()))
 
     def plan(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Sequence[Planned]:
         """Return what would become of each object, in the order in which it would be done.
@@ -199,6 +199,13 @@ class Rehearsal:
             action = Action.WAIT if error.mendable else Action.BLOCKED
             return replace(step, action=action, reason=str(error), remedy=error.remedy, final=not error.mendable)
         return step
+
+
+def _vms(subjects: Iterable[Subject]) -> Mapping[str, Sequence[ExpectedVm]]:
+    in_namespace: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        in_namespace.setdefault(subject.ref.namespace, []).append(subject)
+    return {name: expected_vms(in_namespace[name]) for name in sorted(in_namespace)}
 
 
 def _stage(step: Step) -> Stage | None:

@@ -87,6 +87,9 @@ class RestoreRun:
     capture: CaptureRef | None = None
     """The capture that the command line was told to read; None where the name of the backup leads to it."""
 
+    options: tuple[str, ...] = ()
+    """What else the command was given that made this run, to be given again."""
+
     @property
     def key(self) -> str:
         """An identity of this run among the runs of the same restore."""
@@ -118,14 +121,13 @@ class RestoreRun:
     @property
     def again(self) -> str:
         """The command that continues this restore: it verifies existing objects and stores results and a report."""
+        command = ("velero-vmservice", "restore")
         if self.of_velero:
-            return f"velero-vmservice restore --resume {shlex.quote(self.name)}"
-        mapped = [
-            f"--namespace-mapping {shlex.quote(f'{source}:{target}')}"
-            for source, target in self.namespace_mapping.items()
-        ]
-        source = f"--from {shlex.quote(str(self.capture))}" if self.capture else shlex.quote(self.backup)
-        return " ".join(("velero-vmservice restore", source, *mapped))
+            return shlex.join((*command, "--resume", self.name, *self.options))
+        mappings = (f"{source}:{target}" for source, target in self.namespace_mapping.items())
+        mapped = [text for mapping in mappings for text in ("--namespace-mapping", mapping)]
+        source = ("--from", str(self.capture)) if self.capture else (self.backup,)
+        return shlex.join((*command, *source, *mapped, *self.options))
 
     @property
     def report_command(self) -> str:

@@ -20,6 +20,7 @@ from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import NotFound
 from velero_vmservice.registration.model import State
 from velero_vmservice.restore.policy import for_restore
+from velero_vmservice.restore.source.backup_objects import identified
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -126,7 +127,7 @@ def select(
 
 def look_at(plugin: app.App, namespace: str, vms: Sequence[ExpectedVm], run: RestoreRun) -> Collection[Registration]:
     """Ask every source, and follow a restore's calls; without VMs no source is asked."""
-    restore = for_restore(run, plugin.replays.policy(run)) if run.of_velero else None
+    restore = for_restore(identified(run), plugin.replays.policy(run))
     return plugin.registering.look(namespace, vms, restore=restore).values() if vms else ()
 
 

@@ -7,28 +7,33 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from velero_vmservice.cli import access
+from velero_vmservice.archive.networks import recorded_networks
+from velero_vmservice.cli import restore_target
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, worst
+from velero_vmservice.cli.options import namespace_mapping, network_override_option
+from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
 from velero_vmservice.cli.registration.status import read_needed, select
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.registration import exit_code
 from velero_vmservice.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
-from velero_vmservice.kube.manifest import RESTORE, ObjectRef
 from velero_vmservice.registration.explain import advise
 from velero_vmservice.registration.merge import distinct_notes
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.restore.policy import for_restore
+from velero_vmservice.restore.source.backup_objects import identified
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from velero_vmservice import app
     from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.registervm.attempt import ForRestore
     from velero_vmservice.registervm.coordinator import BeforeCall
@@ -40,26 +45,47 @@ _THERE: Final = frozenset({State.REGISTERED, State.READY})
 
 @click.command()
 @click.argument("vms", nargs=-1, required=True, metavar="VM...")
-@click.option("--restore", required=True, metavar="RESTORE", help="The Velero restore that they belong to.")
+@click.option("--restore", metavar="RESTORE", help="The Velero restore that they belong to.")
+@click.option("--backup", metavar="BACKUP", help="The backup that the command `restore` brings them back from.")
+@namespace_mapping
+@network_override_option
 @click.option("-n", "--namespace", cls=NamespaceOption, required=True, help="The namespace to register them in.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) -> None:
-    """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
+def trigger(
+    vms: tuple[str, ...],
+    *,
+    restore: str | None,
+    backup: str | None,
+    mapping: Mapping[str, str],
+    network_override: Mapping[str, str],
+    namespace: str,
+    yes: bool,
+) -> None:
+    r"""Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
 
-    Needs a vCenter in the settings; registration.mode may be observe. A VM that is registered already or that
-    another party registers is left alone, and nothing is called while an earlier call is open. If a VM is neither
-    registered nor being registered after that, it exits with 3 where a person has to act before it can be, with 4 where
-    waiting may help, and with 5 where RegisterVM failed.
+    Needs a vCenter in the settings; registration.mode may be observe. The network override is the one that is given,
+    else that of the restore, else that of the settings; the networks of the VMs are shown first. A VM that is
+    registered already or that another party registers is left alone, and nothing is called while an earlier call is
+    open. If a VM is neither registered nor being registered after that, it exits with 3 where a person has to act
+    before it can be, with 4 where waiting may help, and with 5 where RegisterVM failed.
+
+    \b
+    Examples:
+      velero-vmservice registration trigger --restore nightly-2 -n shop web-1 web-2
+      velero-vmservice registration trigger --backup nightly -n shop web-1 --network-override subnet/prod-a=subnet/dr-a
     """
-    chosen, plugin = access.connect()
+    plugin, manifest = restore_target.connect(backup, restore, mapping, option="--restore")
     caller = plugin.registering.trigger
     if caller is None:
         raise InvalidSettings(
             "RegisterVM cannot be called: no vCenter is set up",
             hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
         )
-    manifest = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
-    machines = select(read_needed(plugin, manifest, {}), manifest, namespace=namespace, vms=vms)[namespace]
+    run = identified(RestoreRun.read(manifest))
+    run = replace(run, annotations={**run.annotations, **network_override})
+    restore_choice = for_restore(run, plugin.replays.policy(run))
+    machines = select(read_needed(plugin, manifest, mapping), manifest, namespace=namespace, vms=vms)[namespace]
+    _prepare_override(plugin, restore_choice, namespace, machines)
     before = dict(plugin.registering.before_call(namespace, machines))
     to_call = _to_call(namespace, machines, before)
     if to_call:
@@ -75,12 +101,28 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
             _demand_no_doubt(to_call, before, known=known)
     codes = [_code(result.left_alone, _THERE) for result in before.values() if result.left_alone]
     if to_call:
-        run = RestoreRun.read(manifest)
-        codes += _call(caller, for_restore(run, plugin.replays.policy(run)), namespace, to_call)
-        names = " ".join(f"--vm {shlex.quote(vm.name)}" for vm in to_call)
-        where = f"--restore {shlex.quote(restore)} -n {shlex.quote(namespace)}"
-        terminal.say(f"to follow: velero-vmservice registration status {where} {names} --watch")
+        codes += _call(caller, restore_choice, namespace, to_call)
+        terminal.say(f"to follow: {_status_command(restore, backup, mapping, namespace, to_call)}")
     sys.exit(worst(*codes))
+
+
+def _prepare_override(plugin: app.App, restore: ForRestore, namespace: str, vms: Sequence[ExpectedVm]) -> None:
+    """Show what the VMs were on where subnets are mapped; raises where the namespace does not take the mappings."""
+    demand_supported(plugin, restore, [namespace], by_command=True)
+    if restore.override:
+        recorded = recorded_networks({namespace: vms})
+        for line in networks.lines(recorded):
+            terminal.say(line)
+        remark_unmatched(plugin, restore, recorded)
+
+
+def _status_command(
+    restore: str | None, backup: str | None, mapping: Mapping[str, str], namespace: str, vms: Sequence[ExpectedVm]
+) -> str:
+    mapped = [text for source, target in mapping.items() for text in ("--namespace-mapping", f"{source}:{target}")]
+    which = ["--restore", restore] if restore else [str(backup), *mapped]
+    named = [text for vm in vms for text in ("--vm", vm.name)]
+    return shlex.join(["velero-vmservice", "registration", "status", *which, "-n", namespace, *named, "--watch"])
 
 
 def _code(registration: Registration, well: Collection[State]) -> ExitCode:

@@ -89,12 +89,14 @@ def run_of(backup: str, *, namespace: str, mapping: Mapping[str, str], annotatio
 def resumed(run: RestoreRun, *, now: str) -> RestoreRun:
     """Return a restore's run that begins now: it leaves results of its own, and takes what is there as it is.
 
-    It keeps the restore's UID, by which RegisterVM's attempts are found: no VM is registered a second time. A restore
-    that Velero does not have gets the one that every run over its backup has, for the same reason.
+    It keeps the restore's UID, by which RegisterVM's attempts are found: no VM is registered a second time.
     """
-    return replace(run, started=now, began=run.started, uid=run.uid or _command_uid(run), resumed=True)
+    return replace(identified(run), started=now, began=run.started, resumed=True)
 
 
-def _command_uid(run: RestoreRun) -> str:
-    digest = hashlib.sha256(f"{run.namespace}\0{run.backup}".encode()).hexdigest()
-    return f"command-{digest[:_UID_LENGTH]}"
+def identified(run: RestoreRun) -> RestoreRun:
+    """Return a restore with a UID: where Velero does not have it, the one of every run over its backup."""
+    if run.uid:
+        return run
+    digest = hashlib.sha256(f"{run.namespace}\0{run.capture or run.backup}".encode()).hexdigest()
+    return replace(run, uid=f"command-{digest[:_UID_LENGTH]}")

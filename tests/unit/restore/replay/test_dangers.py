@@ -68,7 +68,7 @@ READING = {
         "list",
         "read_all",
     },
-    "ObjectStore": {"get", "exists", "list", "documents", "where", "endpoint", "read_only"},
+    "ObjectStore": {"get", "exists", "list", "folders", "documents", "where", "endpoint", "read_only"},
     "RegisterVm": {"task", "latest"},
     "RegistrationSource": {"name", "observe"},
     "StorageLocations": {"open", "stored_backups"},

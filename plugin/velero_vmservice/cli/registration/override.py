@@ -1,0 +1,50 @@
+"""The network override of a restore, checked before anything is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from velero_vmservice.cli.exit_codes import WrongUsage
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.errors import NotRestorable
+from velero_vmservice.vsphere.network_override import unmatched
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from velero_vmservice.app import App
+    from velero_vmservice.archive.networks import RecordedNetwork
+    from velero_vmservice.registervm.attempt import ForRestore
+
+
+def demand_supported(
+    plugin: App, restore: ForRestore, namespaces: Collection[str], *, by_command: bool = False
+) -> None:
+    """Raise if RegisterVM cannot be called with the restore's own override.
+
+    `WrongUsage` where this restore calls it for no VM, `NotRestorable` where the Supervisor or one of the namespaces
+    maps no subnets. `by_command` is for RegisterVM that a person asks for, whatever the restore chooses.
+    """
+    if not restore.override:
+        return
+    trigger = plugin.registering.trigger
+    if trigger is None or not (by_command or trigger.calls_for(restore)):
+        raise WrongUsage(
+            "the network override has no effect, as this restore does not call RegisterVM",
+            hint="give --register as well, or leave the network override out",
+        )
+    if refusals := trigger.unfit_for(restore, namespaces):
+        raise NotRestorable(
+            f"RegisterVM is not called: {'; '.join(refusals)}",
+            hint="change spec.network of the VirtualMachines once they are registered, before they are powered on",
+        )
+
+
+def remark_unmatched(plugin: App, restore: ForRestore, networks: Sequence[RecordedNetwork]) -> None:
+    """Print a warning where the override of a restore's calls maps a network that none of its VMs was on."""
+    trigger = plugin.registering.trigger
+    if trigger is None or any(network.notation is None for network in networks):
+        return  # what is not recorded may be what is mapped
+    recorded = {network.notation for network in networks if network.notation}
+    if warning := unmatched(trigger.override_for(restore), recorded):
+        terminal.remark(warning)
