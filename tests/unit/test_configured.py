@@ -154,7 +154,7 @@ def test_a_config_map_without_settings_and_two_of_them_are_errors(cluster: Memor
     with pytest.raises(InvalidSettings, match=r"ConfigMap svc-velero/settings has no key settings\.yaml"):
         configured.load(cluster)
     cluster.seed(config_map("log_level: debug"), config_map("log_level: debug", name="another"))
-    with pytest.raises(InvalidSettings, match="bear the labels of the settings: another, settings"):
+    with pytest.raises(InvalidSettings, match="have the labels of the settings: another, settings"):
         configured.load(cluster)
 
 

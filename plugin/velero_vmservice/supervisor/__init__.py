@@ -1,1 +1,1 @@
-"""The live Supervisor, looked at: one look at a namespace, and whether a VM in it is ready."""
+"""The live Supervisor: one look at a namespace, and whether a VM in it is ready."""

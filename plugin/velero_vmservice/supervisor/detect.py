@@ -1,4 +1,4 @@
-"""Whether this cluster is a vSphere Supervisor, and which resources are therefore left to it."""
+"""Whether this cluster is a vSphere Supervisor, and the resources that are therefore left to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Supervisor:
-    """What is restricted, by the administrator's settings and by the cluster."""
+    """The restricted resources, by the administrator's settings and by the cluster."""
 
     cluster: Cluster
     setting: Literal["detect", "yes", "no"] = "detect"
@@ -37,19 +37,20 @@ class Supervisor:
         return serves(VM_OPERATOR_GROUP) and any(serves(group) for group in marks.SUPERVISOR_MARKERS)
 
     def restricted(self, *, present: bool, blocked: Collection[str] = ()) -> frozenset[str]:
-        """Return the `resource.group` names that are left to the Supervisor, where there is one or is none.
+        """Return the `resource.group` names that are left to the Supervisor; `present` says whether there is one.
 
-        `blocked` is what velero-plugin-for-vsphere refuses (`vsphere_plugin`), less what an administrator removes.
+        `blocked` are the names that velero-plugin-for-vsphere refuses (`vsphere_plugin`); an administrator may remove
+        some.
         """
         names = self._restricted_here if present else self._restricted_elsewhere
         return _with_blocked(names, frozenset(blocked), self.remove) if blocked else names
 
     def ever_restricted(self, blocked: Collection[str]) -> frozenset[str]:
-        """Return the names that may be restricted at an item: what actions are called for."""
+        """Return all names that may be restricted for an item: the selector of the actions."""
         return self.restricted(present=True, blocked=(*restricted.DECLARED_RESOURCES, *blocked))
 
     def resource_name(self, manifest: Manifest, candidates: Collection[str]) -> str:
-        """Return the `resource.group` name among the candidates that the object is one of, or ''; never fails."""
+        """Return the `resource.group` name of the object among the candidates, or ''; never fails."""
         if manifest.group not in _groups(frozenset(candidates)):
             return ""
         try:
@@ -67,7 +68,7 @@ class Supervisor:
         return restricted.restricted_resources(supervisor=False, add=self.add, remove=self.remove)
 
 
-# Both are asked for every item of a backup, thousands of times about the same few sets.
+# Both are called for every item of a backup, thousands of times with the same few sets.
 @lru_cache(maxsize=16)
 def _with_blocked(names: frozenset[str], blocked: frozenset[str], remove: tuple[str, ...]) -> frozenset[str]:
     return names | restricted.restricted_resources(supervisor=False, add=blocked, remove=remove)

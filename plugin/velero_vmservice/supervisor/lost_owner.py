@@ -1,7 +1,7 @@
-"""A VM whose saved YAML names a lost group as its owner: Kubernetes deletes it as soon as it is registered.
+"""VMs whose saved YAML names a lost group as owner: Kubernetes deletes such a VM right after its registration.
 
-The garbage collector may act between two looks (vm-service fact 3). So the cause is derived from what was seen: the
-VM with its owner, the VM being deleted, or else its record and its capture.
+The garbage collector may act between two looks (vm-service fact 3). So the cause is derived from earlier looks, which
+showed the VM with its owner or its deletion, or else from its record and its capture.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ VANISHED: Final = (
 def lost_owner(owners: Owners, groups: Mapping[str, str]) -> str:
     """Name a group that owns a VM and no longer exists, '' if there is none; `groups` maps live names to UIDs.
 
-    A VM that another owner still holds is not collected.
+    A VM with another live owner is not collected.
     """
     dead = [name for name, uid in owners if groups.get(name) != uid]
     return dead[0] if dead and len(dead) == len(owners) else ""
 
 
 def dead_owner(vm: ObservedVm, groups: Mapping[str, str]) -> str:
-    """Say that a VM has no owner but a group that is lost, or ''."""
+    """Say that a VM's only owner is a lost group, or ''."""
     name = lost_owner(vm.owner_groups, groups)
     return f"carries an ownerReference to a lost VirtualMachineGroup {name}: Kubernetes will delete it" if name else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What was last seen of a VM that may be gone at the next look."""
+    """The last sight of a VM that may be gone at the next look."""
 
     owner: str = ""
-    """The lost group that alone owned it."""
+    """The lost group that was its only owner."""
     deleting_since: str = ""
 
     @classmethod
     def of(cls, vm: ObservedVm, expected: VmFacts | None, groups: Mapping[str, str]) -> Sighting | None:
-        """Return what to remember of a VM; None for the one that was backed up, on its way out before the restore."""
+        """Return the sight of a VM; None for the VM of the backup while it is still being deleted."""
         if vm.deleting and (expected is None or vm.uid == expected.uid):
             return None
         return cls(owner=lost_owner(vm.owner_groups, groups), deleting_since=vm.deleting_since)
 
     def gone(self) -> str:
-        """Say why the VM is gone, as far as was seen."""
+        """Say why the VM is gone, by its last sight."""
         if self.owner:
             cause = f"its only owner was the lost VirtualMachineGroup {self.owner}, and Kubernetes deletes such a VM"
             return f"was registered and is gone: {cause}; {_AGAIN}"
@@ -66,11 +66,11 @@ class Sighting:
 
 
 def never_seen(expected: VmFacts | None, recorded: Owners, groups: Mapping[str, str]) -> str:
-    """Say what to look for where a VM does not come, by its record and its capture; '' if neither shows a cause.
+    """Say what to check if a VM does not appear, by its record and its capture; '' if neither shows a cause.
 
     Args:
-        expected: what the VM was at backup.
-        recorded: the owners that its record names.
+        expected: the VM at backup.
+        recorded: the owners in its record.
         groups: UID of each live group by name.
     """
     succeeded = "See whether RegisterVM has succeeded for"

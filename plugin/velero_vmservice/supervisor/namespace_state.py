@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 FOLDER_ANNOTATION: Final = "vmware-system-vm-folder"
-"""On a vSphere Namespace: the managed object id of its folder."""
+"""Annotation of a vSphere Namespace: the managed object id of its folder."""
 
 OBSERVED_KINDS = (
     CNS_REGISTER_VOLUME,
@@ -53,25 +53,25 @@ _TROUBLES: Final = (
         "CNS and vCenter: one of them does not answer",
     ),
 )
-"""What an error is about, the most specific first: the error of a missing file names its datastore too."""
+"""The subjects of errors, the most specific first: the error about a missing file names its datastore too."""
 _ANY_TROUBLE: Final = "its datastore, its disk file or CNS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskRegistration:
-    """A disk whose registration has not ended: what a CnsRegisterVolume says (guide 11.3).
+    """A disk whose registration has not ended, from a CnsRegisterVolume (guide 11.3).
 
-    RegisterVM stands at 80 % while CNS makes the disks first class disks and CSI their claims. CNS tries again by
-    itself, so an error is a reason to look and not an end.
+    RegisterVM stays at 80 % while CNS makes the disks first class disks and CSI makes their claims. CNS tries again by
+    itself, so an error is a reason to check, not an end.
     """
 
     name: str
-    """Of the CnsRegisterVolume."""
+    """The name of the CnsRegisterVolume."""
     claim: str
     error: str
-    """As CNS says it, one bounded line; '' while nothing is wrong."""
+    """The error from CNS, as one bounded line; '' if there is none."""
     since: str
-    """When the registration was asked for, RFC 3339."""
+    """The time of the request for registration, RFC 3339."""
 
     def __str__(self) -> str:
         if not self.error:
@@ -80,7 +80,7 @@ class DiskRegistration:
 
     @property
     def trouble(self) -> str:
-        """What to look at, of the guide's three (11.3); all of them where the error does not say."""
+        """What to check among the guide's three causes (11.3); all of them if the error is unclear."""
         error = self.error.lower()
         causes = (cause for signs, cause in _TROUBLES if any(sign in error for sign in signs))
         return next(causes, _ANY_TROUBLE)
@@ -94,14 +94,14 @@ class NamespaceState:
     at: float
     """Monotonic seconds."""
     exists: bool = True
-    """Whether the namespace is there."""
+    """Whether the namespace exists."""
     vsphere_namespace: bool = True
     folder: str = ""
-    """Managed object id of the namespace's folder in vCenter; '' if nothing tells."""
+    """Managed object id of the namespace's folder in vCenter; '' if it is unknown."""
     machines: Mapping[str, ObservedVm] = field(default_factory=dict)
     volumes: Volumes = field(default_factory=Volumes)
     disks: Mapping[str, DiskRegistration] = field(default_factory=dict)
-    """Claim to the disk that is being registered for it."""
+    """Claims to their disks whose registration has not ended."""
     groups: Mapping[str, Manifest] = field(default_factory=dict)
     services: Mapping[str, Manifest] = field(default_factory=dict)
     """VirtualMachineServices by name."""
@@ -109,14 +109,14 @@ class NamespaceState:
     """Core Services by name."""
     endpoints: Mapping[str, Manifest] = field(default_factory=dict)
     present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
-    """Names of what VMs may refer to and a restore does not recreate, of each kind that could be listed."""
+    """Names of objects that VMs may refer to and a restore does not recreate, for each kind that could be listed."""
     unseen: Mapping[Kind, str] = field(default_factory=dict)
-    """Kinds that the look lacks, and why."""
+    """Kinds that could not be listed, with the reasons."""
     bios_uuids: Mapping[str, str] = field(default_factory=dict)
-    """BIOS UUID in lower case to the VM that has it; RegisterVM refuses a second VM with it (guide 7.1.1)."""
+    """BIOS UUIDs in lower case to their VMs; RegisterVM refuses a second VM with the same UUID (guide 7.1.1)."""
 
     def live(self, ref: ObjectRef) -> Manifest | None:
-        """Return the live object of one of our two kinds; None for what stands for VMs and is not an object itself."""
+        """Return the live object of one of our two kinds; None for VMs without an application."""
         if ref.kind == VIRTUAL_MACHINE_GROUP:
             return self.groups.get(ref.name)
         return self.services.get(ref.name) if ref.kind == VIRTUAL_MACHINE_SERVICE else None
@@ -137,9 +137,9 @@ def observe(
     present: Mapping[Kind, Collection[str]],
     unseen: Mapping[Kind, str] | None = None,
 ) -> NamespaceState:
-    """Make an observation of what was listed.
+    """Make an observation from lists.
 
-    VMs and claims come read already, the claims as names and phases: there may be thousands.
+    VMs and claims are already read, claims only as names and phases, because there may be thousands.
     """
     without = unseen or {}
     vms = {vm.name: vm for vm in machines}
@@ -183,10 +183,10 @@ def folder(namespace: Manifest) -> str:
 
 
 def is_vsphere_namespace(namespace: Manifest) -> bool:
-    """Say whether vCenter made the namespace: it leaves its folder and resource pool on it.
+    """Say whether vCenter made the namespace: then it has the annotations for folder and resource pool.
 
-    VMs can be registered into no other namespace. Velero makes plain ones where they are missing, and copies
-    those marks onto them from the backup; then only Velero owns them (`metadata.managedFields`).
+    VMs can only be registered into such a namespace. Velero creates missing namespaces as plain ones, and copies the
+    annotations from the backup; then only Velero owns these (`metadata.managedFields`).
     """
     marks = [*(f"f:{key}" for key in namespace.annotations), *(f"f:{key}" for key in namespace.labels)]
     marks = [mark for mark in marks if mark.startswith("f:vmware-system-") or mark == "f:vSphereClusterID"]
@@ -203,7 +203,7 @@ def _owning(namespace: Manifest, marks: Iterable[str]) -> Iterable[Mapping[str, 
 
 
 def read_disk_registration(registration: Manifest) -> DiskRegistration | None:
-    """Read a CnsRegisterVolume; None if it is done, or for no claim."""
+    """Read a CnsRegisterVolume; None if it is done, or has no claim."""
     claim = registration.spec.get("pvcName")
     if not claim or registration.status.get("registered"):
         return None
@@ -234,10 +234,10 @@ def groups_below(observed: NamespaceState, root: str) -> list[str]:
 
 
 def linked_members(observed: NamespaceState, group: Manifest) -> frozenset[tuple[str, str]]:
-    """Return kind and name of each member that VM Operator links to a live group as both are now.
+    """Return kind and name of each member that VM Operator currently links to a live group.
 
-    Its GroupLinked condition alone may be out of date: a status outlives the member that it describes, and for VMs that
-    were registered anew it still describes the lost ones.
+    The GroupLinked condition alone may be out of date: a status outlives the member that it describes, and for newly
+    registered VMs it still describes the lost ones.
     """
     return frozenset(
         (kind, name)
@@ -248,16 +248,16 @@ def linked_members(observed: NamespaceState, group: Manifest) -> frozenset[tuple
 
 
 def _is_linked(entry: Mapping[str, Any], group: Manifest) -> bool:
-    """Say whether the condition is True and, if it says so, of the group's present generation."""
+    """Say whether the condition is True and, if it has a generation, of the group's present one."""
     linked = condition(entry, "GroupLinked")
     generation = (linked or {}).get("observedGeneration")
     return is_true(linked) and not (generation and generation < group.metadata.get("generation", 0))
 
 
 def _is_of_now(entry: Mapping[str, Any], kind: str, name: str, observed: NamespaceState, group: Manifest) -> bool:
-    """Say whether a member's entry describes the object that has the name now.
+    """Say whether a member's entry describes the present object of that name.
 
-    The group becomes the owner of a member before it calls it linked; an entry that was placed has the member's UID
+    VM Operator makes the group an owner of a member before it marks it as linked; a placed entry has the member's UID
     (virtualmachinegroup_controller.go, reconcileMember, reconcilePlacement).
     """
     owners: Collection[tuple[str, str]]

@@ -1,6 +1,6 @@
-"""Look at the target Supervisor, what it can do, and a namespace there: one bounded LIST per kind, no GET per VM.
+"""Looks at the target Supervisor, its capabilities, and a namespace there: one bounded LIST per kind, no GET per VM.
 
-A whole look serves a restore, one at the VMs a registration source, and a view what vCenter's answers are read against.
+A restore takes a whole look, a registration source a look at the VMs, and the reading of vCenter's answers a view.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 REMEMBERED_SECONDS: Final = 60.0
-"""A capability is switched by an upgrade of the Supervisor, which takes longer."""
+"""Capabilities change with an upgrade of the Supervisor, which takes longer."""
 _NO_DISKS = "cannot tell how far the disks are registered"
 _GENERATED = frozenset({SERVICE.name, ENDPOINTS.name})
 
@@ -58,8 +58,8 @@ def look(
 ) -> namespace_state.NamespaceState:
     """Observe a namespace; of core Services and Endpoints only those named `services` are kept.
 
-    Raises what the cluster raises: an incomplete look is not used. Only CnsRegisterVolumes may be missing, where RBAC
-    forbids listing them: the claims show when the disks are there. `present` is the result of `referred`.
+    Raises what the cluster raises, because an incomplete look is useless. Only CnsRegisterVolumes may be missing, if
+    RBAC forbids listing them: the claims also show when the disks exist. `present` is the result of `referred`.
     """
     at = clock.monotonic()
     unseen: dict[Kind, str] = {}
@@ -90,10 +90,10 @@ def look(
 
 
 def look_at_vms(cluster: Cluster, clock: Clock, namespace: str) -> namespace_state.NamespaceState:
-    """Observe no more of a namespace than its VMs and their disks.
+    """Observe only the VMs of a namespace and their disks.
 
     A kind that the cluster lacks or forbids is left out and named in `NamespaceState.unseen`. Raises `Forbidden` if VMs
-    may not be listed, for then nothing can be known.
+    may not be listed, because the look would then be empty.
     """
     at = clock.monotonic()
     unseen: dict[Kind, str] = {}
@@ -136,9 +136,9 @@ def _disk_registrations(cluster: Cluster, namespace: str, unseen: dict[Kind, str
 
 
 def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Kind, frozenset[str]]:
-    """List the names of what VMs refer to, of each kind that can be listed; no restore waits for these.
+    """List the names of the objects that VMs refer to, by kind; no restore waits for these.
 
-    A kind that is not served, or may not be listed, is left out: nothing is known of it.
+    A kind that is not served, or may not be listed, is left out.
     """
     names = {}
     for kind in kinds:
@@ -153,14 +153,14 @@ def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Ki
 
 
 class SupervisorViews:
-    """Looks at a namespace to interpret vCenter's answers: one GET and one LIST, or none where it was observed."""
+    """Looks at a namespace to interpret vCenter's answers: one GET and one LIST, or none if it was observed."""
 
     def __init__(self, *, cluster: Cluster, generation: Callable[[], SupervisorRelease]) -> None:
         self._cluster = cluster
         self._generation = generation
 
     def look(self, namespace: str, observed: NamespaceState | None = None) -> SupervisorView:
-        """Return what is known; never raises, for vCenter's answers are worth having without it.
+        """Return the view; never raises, because vCenter's answers are useful without it.
 
         `observed` is an earlier look at the namespace, if there is one.
         """
@@ -174,7 +174,7 @@ class SupervisorViews:
         return SupervisorView(generation=generation, folders=self._folders(namespace), machines=self._vms(namespace))
 
     def generation(self) -> Generation:
-        """Return the Supervisor's generation; unknown where it cannot be asked."""
+        """Return the Supervisor's generation; unknown if the API server does not answer."""
         try:
             return self._generation().generation
         except VmServiceError:
@@ -183,8 +183,8 @@ class SupervisorViews:
     def vpc(self, namespace: str) -> bool | None:
         """Say whether the namespace has NSX-VPC networking; None if it cannot be read.
 
-        NSX Operator gives every namespace in a VPC its default SubnetSets; where networking is VDS or pre-VPC NSX, the
-        kind may be served and there are none.
+        NSX Operator creates default SubnetSets in every namespace of a VPC. With VDS or pre-VPC NSX networking, the
+        kind may be served, but there are no objects.
         """
         try:
             return bool(self._cluster.read_all(SUBNET_SET, namespace, lambda subnet_set: subnet_set.name))
@@ -217,7 +217,7 @@ def _registered(vm: ObservedVm) -> Registered:
 
 
 class TargetCapabilities:
-    """Reads the capabilities of the cluster that is restored to, at most once a minute."""
+    """Reads the capabilities of the target cluster, at most once a minute."""
 
     def __init__(self, *, cluster: Cluster, clock: Clock) -> None:
         self._cluster = cluster
@@ -227,10 +227,10 @@ class TargetCapabilities:
         self._lock = threading.Lock()
 
     def now(self) -> Capabilities:
-        """Return what is known, without raising.
+        """Return the known capabilities; never raises.
 
-        What cannot be read is unknown, with a note; a change is logged. While the API server does not answer, the last
-        answer stands.
+        A capability that cannot be read is unknown, with a note; a change is logged. While the API server does not
+        answer, the last answer stays.
         """
         with self._lock:
             if "target" not in self._known:
@@ -239,7 +239,7 @@ class TargetCapabilities:
             return self._known["target"]
 
     def generation(self) -> SupervisorRelease:
-        """Return the generation of vSphere that this Supervisor is of (guide 1.3); raises as discovery does."""
+        """Return this Supervisor's generation of vSphere (guide 1.3); raises as discovery does."""
         served = self._cluster.served_versions
         return releases.inferred_release(served(VIRTUAL_MACHINE), served(VIRTUAL_MACHINE_GROUP), self.now())
 

@@ -1,8 +1,7 @@
-"""Whether a VM is back, and how it came: a captured object is put back once its VMs are registered (vm-service 4.6).
+"""Whether a VM is back, and in which way: a captured object is replayed once its VMs are registered (vm-service 4.6).
 
-A group created before its members have a `status.uniqueID` makes VM Operator place them again, so replay waits.
-The wait is a question asked afresh on every poll, never a stored callback: the sidecar may have been restarted
-between two polls.
+A group created before its members have a `status.uniqueID` makes VM Operator place them again, so replay waits. The
+wait is decided again on every poll, never by a stored callback, because the sidecar may restart between two polls.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ if TYPE_CHECKING:
     from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 STABLE_SECONDS: Final = 5.0
-"""RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""
+"""RegisterVM removes its pause before the status is fresh, so the gate must hold twice, this far apart."""
 NOT_YET: Final = "not registered yet"
-"""The reason for a VM that is not there."""
+"""The reason for a missing VM."""
 RESTORED_CLAIM: Final = re.compile(r"restored-[0-9a-f]{6}")
-"""How RegisterVM names the claim of a disk that it registers anew (guide 8.1.1)."""
+"""RegisterVM's names for claims of newly registered disks (guide 8.1.1)."""
 
 
 class RestoreType(StrEnum):
-    """The guide's four ways, a VM that was never lost, and unknown."""
+    """The guide's four types, a VM that was never lost, and unknown."""
 
     NEW = "new"
     EXISTING = "existing"
@@ -45,10 +44,10 @@ class RestoreType(StrEnum):
 
 
 class Standing(Enum):
-    """How far a VM is, in the order in which it is looked at: the first that holds."""
+    """The states of a VM on its way back, in the order of the checks: the first match counts."""
 
     ANOTHER = auto()
-    """Another VM has its name."""
+    """Another VM has the name."""
     DELETING = auto()
     PAUSED = auto()
     REVERTING = auto()
@@ -57,9 +56,9 @@ class Standing(Enum):
     """VM Operator has not found its vSphere VM."""
     NOT_RECONCILED = auto()
     RESTORED = auto()
-    """In vCenter, and not registered since."""
+    """Restored in vCenter, and not registered since."""
     REGISTERED = auto()
-    """Nothing is missing but, maybe, its disks."""
+    """Only its disks may be missing."""
 
 
 _REASONS: Final = {
@@ -78,14 +77,14 @@ _REVERTED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volumes:
-    """The claims of a namespace and the disks that are still being registered there."""
+    """The claims of a namespace, and its disks whose registration has not ended."""
 
     phases: Mapping[str, str] = field(default_factory=dict)
     """Claim name to phase, e.g. `Bound`."""
     registering: Mapping[str, str] = field(default_factory=dict)
     """Claim name to the state of an unfinished CnsRegisterVolume."""
     known: bool = True
-    """Whether the claims could be listed at all; if not, none is waited for."""
+    """Whether the claims could be listed; if not, the restore waits for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,31 +94,31 @@ class Gate:
     ready: bool
     reason: str = ""
     never_lost: bool = False
-    """The very object that was backed up, alive: nothing has to settle."""
+    """The object of the backup is still there, so nothing has to settle."""
     registered: bool = False
-    """The VM is there and stays: if it is gone at the next look, something took it away."""
+    """The VM exists and is not being deleted; if it is gone at the next look, it was deleted."""
     blocked: bool = False
-    """Waiting does not help: another VM has the name, or registration failed, and a person has to act."""
+    """Waiting does not help: another VM has the name, or registration failed, and a user has to act."""
     remedy: str = ""
-    """What to do if it stays so, as a sentence; '' if the reason is enough, or another VM has the name."""
+    """What to do if the state stays, as a sentence; '' if the reason is enough, or another VM has the name."""
     remedy_said: InReason = InReason.NOTHING
-    """How much of it the reason says."""
+    """How much of the remedy is in the reason."""
     settling: bool = False
-    """Nothing is missing but another look."""
+    """Only a second look is missing."""
     by_hand: bool = False
-    """A snapshot revert keeps WCP from registering the VM: a user may have to call RegisterVM (guide 7.2.1)."""
+    """After a snapshot revert WCP does not register the VM: a user may have to call RegisterVM (guide 7.2.1)."""
 
     def advising(self, advice: str) -> Gate:
-        """Return the same gate with one more sentence on what to do if it stays so."""
+        """Return the same gate with one more sentence of remedy."""
         if not advice:
             return self
         return replace(self, remedy=" ".join(filter(None, (self.remedy, advice))), remedy_said=InReason.NOTHING)
 
 
 def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> Gate:
-    """Decide whether a VM is registered and its disks are there (G-registered and G-volumes).
+    """Decide whether a VM is registered and its disks exist (G-registered and G-volumes).
 
-    `expected` is None where nothing but the VM's name is known; identity is then not compared.
+    `expected` is None if only the VM's name is known; identity is then not compared.
     """
     if vm is None:
         return Gate(ready=False, reason=NOT_YET)
@@ -136,7 +135,7 @@ def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> G
 
 
 def standing(vm: ObservedVm, expected: VmFacts | None) -> Standing:
-    """Say how far a VM is, its disks apart; after a failover its UUIDs may differ from those of the backup."""
+    """Return the state of a VM without its disks; after a failover its UUIDs may differ from the backup's."""
     if expected is not None and not vm.failed_over and _difference(vm, expected):
         return Standing.ANOTHER
     lacks = (
@@ -151,7 +150,7 @@ def standing(vm: ObservedVm, expected: VmFacts | None) -> Standing:
 
 
 def remarks(vm: ObservedVm, expected: VmFacts) -> Iterator[str]:
-    """Yield what is odd about a VM and no reason to wait (vm-service 4.6), as clauses that follow its name."""
+    """Yield oddities of a VM that are no reason to wait (vm-service 4.6), as clauses that follow its name."""
     if vm.failed_over and (difference := _difference(vm, expected)):
         yield f"was failed over and has another identity ({difference})"
     current, captured = vm.backup_version, expected.backup_version
@@ -160,7 +159,7 @@ def remarks(vm: ObservedVm, expected: VmFacts) -> Iterator[str]:
 
 
 def _is_reregistered(vm: ObservedVm, expected: VmFacts) -> bool:
-    """Say whether RegisterVM brought the VM, or some of its disks; it marks one that it restores in place."""
+    """Say whether RegisterVM brought back the VM, or some of its disks; it marks a VM that it restores in place."""
     marked = vm.restored or vm.failed_over
     return vm.uid != expected.uid or marked or bool(renewed_claims(vm, expected))
 
@@ -189,10 +188,10 @@ def _missing_volume(vm: ObservedVm, volumes: Volumes) -> str:
 
 
 def restore_type(vm: ObservedVm, expected: VmFacts | None) -> RestoreType:
-    """Tell how a VM came back.
+    """Return the type of restore that brought back a VM.
 
-    RegisterVM's marks stay for good and are part of the record, so a mark that was there at the backup says nothing
-    of this restore: then the UID and the claims decide. Without facts only a failover shows.
+    RegisterVM's marks are never removed and are part of the record, so a mark from before the backup does not show this
+    restore: then the UID and the claims decide. Without facts only a failover can be seen.
     """
     if expected is None or not expected.uid:
         return RestoreType.FAILOVER if vm.failed_over else RestoreType.UNKNOWN
@@ -200,12 +199,12 @@ def restore_type(vm: ObservedVm, expected: VmFacts | None) -> RestoreType:
 
 
 def renewed_claims(vm: ObservedVm, expected: VmFacts) -> list[str]:
-    """Return the claims of disks that RegisterVM has registered since the backup."""
+    """Return the claims of disks that RegisterVM registered after the backup."""
     return [claim for claim in vm.claims if RESTORED_CLAIM.fullmatch(claim) and claim not in expected.claims]
 
 
 def _of_a_new(vm: ObservedVm, expected: VmFacts) -> RestoreType:
-    """Judge a VirtualMachine under a new UID; one that no mark explains is new only if one of its UUIDs matches."""
+    """Judge a VirtualMachine with a new UID; without a mark it is new only if one of its UUIDs matches."""
     if vm.failed_over and not (expected.failed_over and vm.restored):
         return RestoreType.FAILOVER
     pairs = ((vm.instance_uuid, expected.instance_uuid), (vm.bios_uuid, expected.bios_uuid))
@@ -227,19 +226,19 @@ def _of_the_same(vm: ObservedVm, expected: VmFacts) -> RestoreType:
 
 @dataclass(slots=True)
 class Stability:
-    """How long each VM's gate has held, over the observations of one namespace."""
+    """The time for which each VM's gate has held, over the observations of one namespace."""
 
     since: dict[str, float] = field(default_factory=dict)
     sightings: dict[str, Sighting] = field(default_factory=dict)
 
     def note(self, name: str, latest: Gate, *, observed_at: float, sighting: Sighting | None = None) -> None:
-        """Note one observation of a VM; the same observation may come twice.
+        """Note one observation of a VM; the same observation may be noted twice.
 
         Args:
             name: the VM.
             latest: its gate by this observation.
             observed_at: monotonic time of the observation.
-            sighting: what to remember of it in case it is gone at the next one.
+            sighting: the sight of the VM, in case it is gone at the next observation.
         """
         if latest.registered or (sighting and not latest.blocked):
             self.sightings[name] = sighting or Sighting()
@@ -249,7 +248,7 @@ class Stability:
             self.since.setdefault(name, observed_at)
 
     def settled(self, name: str, latest: Gate, *, present: bool, observed_at: float) -> Gate:
-        """Return a VM's gate as the observations noted so far have it: open once it has held for `STABLE_SECONDS`."""
+        """Return a VM's gate by the observations so far: open once it has held for `STABLE_SECONDS`."""
         if not latest.ready:
             vanished = not present and name in self.sightings
             return Gate(ready=False, reason=self.sightings[name].gone()) if vanished else latest

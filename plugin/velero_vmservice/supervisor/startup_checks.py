@@ -1,4 +1,4 @@
-"""Checks at start that find what the first backup would fail on. They only log: Velero must always be answered."""
+"""Checks at start for problems of the first backup. They only log, because Velero must always get an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 def check_cluster(supervisor: Supervisor) -> bool:
-    """Say what kind of cluster this is; return whether it could be asked."""
+    """Log the kind of the cluster; return whether it answered."""
     try:
         present = supervisor.present()
     except VmServiceError as error:
@@ -27,7 +27,7 @@ def check_cluster(supervisor: Supervisor) -> bool:
 
 
 def check_own_bucket(locations: StorageLocations) -> bool:
-    """Try the bucket that the settings name; return whether captures can be read from it."""
+    """Try the bucket of the settings; return whether captures can be read from it."""
     try:
         locations.open("").exists("captures")
     except VmServiceError as error:

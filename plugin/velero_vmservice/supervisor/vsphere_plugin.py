@@ -1,11 +1,11 @@
-"""What velero-plugin-for-vsphere, where it is installed beside us, refuses to back up and to restore.
+"""Resources that velero-plugin-for-vsphere, if it is installed too, refuses to back up and to restore.
 
-Its actions run after ours and raise an error for every key of a ConfigMap in Velero's namespace, whatever the value: a
-key that says "false" passes the block and is then read as a PVC, which fails the item all the same. A backup without
-volume snapshots is exempt. Its `AppliesTo` reads the ConfigMap anew for every backup and restore, after ours was
-called: the keys of what our own actions capture, withhold or leave are removed there and then (`begin`). Whatever
-was refused stays withheld, for an annotation keeps the keys. Where they are not removed, a warning says once per backup
-and kind what will be refused. Nothing here raises.
+Its actions run after this plugin's and raise an error for every key of a ConfigMap in Velero's namespace, with any
+value: a key with the value "false" passes the block and is then read as a PVC, which fails the item too. A backup
+without volume snapshots is exempt. Its `AppliesTo` reads the ConfigMap again for every backup and restore, after this
+plugin's: at that moment the keys that this plugin captures, withholds or leaves are removed (`begin`). An annotation
+keeps the keys, so the refused resources stay withheld. If the keys are not removed, one warning per backup and kind
+names what will be refused. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BLOCKED_RESOURCES: Final = "velero-vsphere-plugin-blocked-resources-list"
-"""The ConfigMap, `resource.group` → any value (velero-plugin-for-vsphere, IsResourceBlocked)."""
+"""The name of the ConfigMap, `resource.group` → any value (velero-plugin-for-vsphere, IsResourceBlocked)."""
 TAKEN_OVER_ANNOTATION: Final = f"{PLUGIN_NAME}/taken-over"
-"""On that ConfigMap: the keys that were removed from it, who removed them, why, and how to undo it."""
+"""Annotation of that ConfigMap: the removed keys, the plugin that removed them, the reason, and how to undo it."""
 
 _UNDO: Final = (
     "set vsphere_plugin: leave in the settings of velero-plugin-for-vmservice, then put the keys back into data:"
     " velero-plugin-for-vsphere writes its default list only where the ConfigMap is absent as Velero's pod starts"
 )
-"""Source: its pkg/cmd/utils.go, CreateBlockListConfigMap, though its notes speak of a reset (docs/errata.md)."""
+"""Source: its pkg/cmd/utils.go, CreateBlockListConfigMap; its notes describe a reset (docs/errata.md)."""
 _WHY: Final = "velero-plugin-for-vmservice captures these resources or leaves them to the Supervisor"
 
 _REMEMBERED_BACKUPS: Final = 256
 _REMEMBERED_SECONDS: Final = 24 * 3600.0
 _FRESH_SECONDS: Final = 15.0
-"""One read serves all items for this long; the last one serves while the API server does not answer."""
+"""The lifetime of one read for all items; while the API server does not answer, the last read stays."""
 
 
 class TakenOver(BaseModel):
-    """What the annotation keeps."""
+    """The content of the annotation."""
 
     by: str
     why: str
@@ -62,7 +62,7 @@ class TakenOver(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """The ConfigMap as it was last read; without an object where there is none."""
+    """The last read of the ConfigMap; without an object if there is none."""
 
     read_at: float = float("-inf")
     refused: frozenset[str] = frozenset()
@@ -92,23 +92,23 @@ class Neighbour:
         )
         self._lists: dict[str, _List] = {}
         self._unread: dict[str, str] = {}
-        """Why the list of a namespace could not be read, as it was last logged."""
+        """The last logged reason why the list of a namespace could not be read."""
         self._lock = threading.Lock()
 
     def blocked(self, namespace: str, *, afresh: bool = False) -> frozenset[str]:
-        """Return what the other plugin blocks, or did before its keys were taken over, as `resource.group` names.
+        """Return the `resource.group` names that the other plugin blocks, or blocked before their removal.
 
-        Velero's namespace holds its list. `afresh` reads it from the cluster again, as that plugin does when a backup
+        Its list is in Velero's namespace. `afresh` reads it from the cluster again, as that plugin does when a backup
         or restore begins.
         """
         listed = self._list(namespace, afresh=afresh)
         return listed.refused | listed.taken_over
 
     def begin(self) -> frozenset[str]:
-        """Take over what is ours as a backup or restore begins; return the names of all that may be restricted then.
+        """Take over this plugin's resources as a backup or restore begins; return all names that may be restricted.
 
-        To be called before the other plugin reads its list. Never raises: where the keys cannot be removed, a warning
-        says why and what follows.
+        Call this before the other plugin reads its list. Never raises: if the keys cannot be removed, a warning has the
+        reason and the consequence.
         """
         handled = self._supervisor.ever_restricted(self.blocked(self._velero_namespace, afresh=True))
         ref = ObjectRef(CONFIG_MAP, self._velero_namespace, BLOCKED_RESOURCES)
@@ -127,10 +127,10 @@ class Neighbour:
         return handled
 
     def _take_over(self, ref: ObjectRef, handled: Collection[str]) -> None:
-        """Remove the keys of `handled`, and of what is captured, from the list that was just read."""
+        """Remove the keys of `handled`, and of the captured kinds, from the list that was just read."""
         try:
             self._remove(ref, handled, self._list(ref.namespace))
-        except Conflict:  # its owner or another process changed it since
+        except Conflict:  # its owner or another process has changed it since
             self._remove(ref, handled, self._list(ref.namespace, afresh=True))
 
     def _takes_over(self) -> bool:
@@ -198,7 +198,7 @@ class Neighbour:
         )
 
     def _log_unread(self, ref: ObjectRef, cause: str, *, again: bool) -> None:
-        """Log why the list is not known, once per backup or restore, as each line counts as one of its warnings."""
+        """Log why the list is unknown, once per backup or restore, because each line counts as one of its warnings."""
         if again or self._unread.get(ref.namespace) != cause:
             self._unread[ref.namespace] = cause
             log.warning(
@@ -209,7 +209,7 @@ class Neighbour:
             )
 
     def blocked_at(self, backup: Manifest) -> frozenset[str]:
-        """Return what the other plugin blocks in this backup: nothing where no volume snapshots are taken."""
+        """Return the names that the other plugin blocks in this backup; none without volume snapshots."""
         return self.blocked(backup.namespace) if _is_minded(backup) else frozenset()
 
     def warn(self, kind: Kind, backup: Manifest) -> None:
@@ -231,12 +231,12 @@ class Neighbour:
 
 
 def _is_minded(backup: Manifest) -> bool:
-    """Say whether the other plugin looks at its list in this backup."""
+    """Say whether the other plugin uses its list in this backup."""
     return backup.spec.get("snapshotVolumes") is not False
 
 
 def taken_over(config_map: Manifest) -> TakenOver | None:
-    """Return what the annotation keeps; None where there is none, or another hand has made it unreadable."""
+    """Return the content of the annotation; None if there is none, or it is unreadable after a change by hand."""
     try:
         return TakenOver.model_validate_json(config_map.annotations.get(TAKEN_OVER_ANNOTATION, ""))
     except ValidationError:

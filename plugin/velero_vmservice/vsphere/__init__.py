@@ -1,1 +1,1 @@
-"""What vCenter's objects mean: VMs, their records in ExtraConfig, RegisterVM's tasks and errors."""
+"""The meaning of vCenter's objects: VMs, their records in ExtraConfig, RegisterVM's tasks and errors."""

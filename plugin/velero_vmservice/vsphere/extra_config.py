@@ -1,7 +1,7 @@
-"""The VM Service part of a VM's ExtraConfig: which keys are there, and what the plain ones say.
+"""The VM Service part of a VM's ExtraConfig: its keys, and the values of the plain ones.
 
-The guide and VM Operator spell the keys differently (guide 12.1; pkg/backup/api/backup_types.go); both are read, and
-where both are there VM Operator's counts, because that is what it writes. What is packed is unpacked by `record`.
+The guide and VM Operator spell the keys differently (guide 12.1; pkg/backup/api/backup_types.go). Both are read; if
+both are present, VM Operator's counts, because VM Operator writes it. `record` unpacks the packed values.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Key(StrEnum):
-    """One thing that VM Operator records, under the name by which the guide knows it."""
+    """One value that VM Operator records, under the guide's name."""
 
     VM = "vm-resource-yaml"
     ADDITIONAL = "additional-resources-yaml"
-    """Bootstrap Secrets and ConfigMaps: no more than their names is ever taken from it (`saved.contents`)."""
+    """Bootstrap Secrets and ConfigMaps; only their names are ever read from it (`saved.contents`)."""
     CLAIM_DISKS = "pvc-disk-data"
     CLASSIC_DISKS = "classic-disk-data"
     BACKUP_VERSION = "backup-version"
@@ -45,7 +45,7 @@ SPELLINGS: Final[Mapping[Key, tuple[str, ...]]] = {
 """VM Operator's spelling first, then the guide's."""
 
 LONGEST_PLAIN: Final = 512
-"""Characters of a plain value; namespace and name of a VM have at most 317."""
+"""The most characters of a plain value; namespace and name of a VM have at most 317."""
 
 _ENABLING: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
 _DISABLING: Final = frozenset({"true"})
@@ -54,23 +54,23 @@ _DISABLING: Final = frozenset({"true"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraConfig:
-    """What the plain entries of one VM say."""
+    """The plain entries of one VM."""
 
     recorded: bool = False
-    """Whether it is a VM of VM Service at all (guide 4.3)."""
+    """Whether it is a VM of VM Service (guide 4.3)."""
     backup_version: str = ""
     namespace: str = ""
     name: str = ""
-    """With the namespace, whose VM it was at the backup."""
+    """With the namespace, the VirtualMachine at the backup."""
     enabled: bool | None = None
-    """Whether `enableAutomaticRegistration` is on; None if it is not there."""
+    """Whether `enableAutomaticRegistration` is on; None if it is absent."""
     disabled: bool | None = None
     remarks: tuple[str, ...] = ()
-    """What to mind, in sentences without the VM's name."""
+    """Remarks, in sentences without the VM's name."""
 
 
 def spelled(entries: Mapping[str, str]) -> dict[Key, dict[str, str]]:
-    """Return the values that are not empty by spelling, the one that counts first; keys of others are left out."""
+    """Return the non-empty values by spelling, the one that counts first; other keys are left out."""
     present = {
         key: {spelling: entries[spelling] for spelling in spellings if entries.get(spelling)}
         for key, spellings in SPELLINGS.items()
@@ -79,17 +79,17 @@ def spelled(entries: Mapping[str, str]) -> dict[Key, dict[str, str]]:
 
 
 def values(entries: Mapping[str, str]) -> dict[Key, str]:
-    """Return the values of a VM's ExtraConfig that count and are not empty; keys of others are left out."""
+    """Return the non-empty values of a VM's ExtraConfig that count; other keys are left out."""
     return {key: next(iter(by_spelling.values())) for key, by_spelling in spelled(entries).items()}
 
 
 def disables_in_vain(value: str) -> bool:
-    """Say whether a value of `disableAutomaticRegistration` reads like yes and is not what WCP takes for one."""
+    """Say whether a value of `disableAutomaticRegistration` means yes to a reader, but not to WCP."""
     return value.strip().lower() in _ENABLING - _DISABLING
 
 
 def read(entries: Mapping[str, str]) -> ExtraConfig:
-    """Read the plain entries of a VM's ExtraConfig; the result is small, however long they are."""
+    """Read the plain entries of a VM's ExtraConfig; the result is small even if they are long."""
     counting = {key: value[:LONGEST_PLAIN] for key, value in values(entries).items()}
     namespace, slash, name = counting.get(Key.NAMESPACED_NAME, "").partition("/")
     return ExtraConfig(

@@ -1,7 +1,7 @@
-"""RegisterVM's network override: which subnet a restored VM's interfaces are moved to.
+"""RegisterVM's network override: the new subnets of a restored VM's interfaces.
 
 Guide 7.3.2 and 9.3: only with NSX-VPC and from VCF 9.0 on. A SubnetSet without a name is the namespace's default one.
-The settings map subnets for every restore; a restore that maps them itself does without those of the settings.
+The settings map subnets for every restore; the mappings of a restore replace those of the settings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from velero_vmservice.vmoperator.releases import Generation
 
 NONE: Final = "none"
-"""A restore's word for no override, where the settings have one."""
+"""A restore's value for no override although the settings have one."""
 FORM: Final = (
     "OLD=NEW, each a subnet/NAME or a subnetset/NAME (a NAME alone is a subnet, subnetset/ is the default SubnetSet)"
 )
@@ -34,7 +34,7 @@ _TYPES: Final[Mapping[str, Literal["SUBNET", "SUBNETSET"]]] = {"subnet": "SUBNET
 
 
 class SubnetMapping(Section):
-    """One line of the plan: what was there, and what is to be."""
+    """One line of the plan: the old and the new subnet."""
 
     current: Subnet
     new: Subnet
@@ -45,14 +45,14 @@ _OVERRIDE: Final = TypeAdapter(NetworkOverride)
 
 
 def spell(override: NetworkOverride) -> str:
-    """Return an override as a restore's annotation has it."""
+    """Return an override in the notation of a restore's annotation."""
     return ",".join(f"{mapping.current.notation}={mapping.new.notation}" for mapping in override) or NONE
 
 
 def read_override(text: str) -> NetworkOverride:
-    """Read mappings that are separated by commas or blanks; raises `ValueError`, naming the one that is wrong.
+    """Read mappings that are separated by commas or blanks; raises `ValueError` with the wrong one.
 
-    Blanks, because `velero restore create --annotations` begins another annotation at each comma.
+    Blanks are allowed because `velero restore create --annotations` begins another annotation at each comma.
     """
     if text.strip() == NONE:
         return ()
@@ -93,32 +93,32 @@ RestoreOverride = Annotated[
 
 
 class Origin(StrEnum):
-    """Where the mappings of an override stand, as a sentence names the place."""
+    """The place of an override's mappings, as a phrase for sentences."""
 
     SETTINGS = "registration.subnet_mappings"
     RESTORE = "the restore's network-override"
 
     @property
     def remedy(self) -> str:
-        """How to do without them."""
+        """How to remove them."""
         return f"take {self} out of the settings" if self is Origin.SETTINGS else f"leave {self} out"
 
     @property
     def maps(self) -> str:
-        """Who maps, as the beginning of a sentence."""
+        """The beginning of a sentence about the mappings."""
         return "the settings map" if self is Origin.SETTINGS else "the restore maps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenOverride:
-    """The override of a call, and where a person changes it."""
+    """The override of a call, and its origin."""
 
     mappings: NetworkOverride = ()
     origin: Origin = Origin.SETTINGS
 
 
 def body(override: NetworkOverride) -> dict[str, Any]:
-    """Return the override as RegisterVM's API takes it."""
+    """Return the override in the form of RegisterVM's API."""
     return {
         "subnet_mappings": [
             {"current_subnet": asdict(mapping.current), "new_subnet": asdict(mapping.new)} for mapping in override
@@ -127,12 +127,12 @@ def body(override: NetworkOverride) -> dict[str, Any]:
 
 
 def dump(override: NetworkOverride) -> str:
-    """Return the override as the record of a call holds it."""
+    """Return the override in the form of the record of a call."""
     return _OVERRIDE.dump_json(override).decode()
 
 
 def load(text: str) -> NetworkOverride:
-    """Read what `dump` has written; raises `ValueError`."""
+    """Read an override that `dump` wrote; raises `ValueError`."""
     try:
         return _OVERRIDE.validate_json(text)
     except ValidationError as error:
@@ -146,7 +146,7 @@ def mapped_twice(override: NetworkOverride) -> str:
 
 
 def refusals(chosen: ChosenOverride, *, generation: Generation, vpc: bool | None) -> Iterator[str]:
-    """Yield why the target cannot be asked for the override; nothing if there is none, or it can."""
+    """Yield reasons why the target does not support the override; none if there is no override."""
     if not chosen.mappings:
         return
     maps, remedy = chosen.origin.maps, chosen.origin.remedy
@@ -166,15 +166,15 @@ def refusals(chosen: ChosenOverride, *, generation: Generation, vpc: bool | None
 
 
 def planned(before: Mapping[str, Subnet | None], override: NetworkOverride) -> dict[str, Subnet]:
-    """Return where each of a recorded VM's `interfaces` that the override names is to be, by its name."""
+    """Return the new subnet of each of a recorded VM's `interfaces` that the override moves, by its name."""
     plan = {mapping.current: mapping.new for mapping in override}
     return {name: plan[current] for name, current in before.items() if current in plan}
 
 
 def unfit(before: Mapping[str, Subnet | None], chosen: ChosenOverride) -> Iterator[str]:
-    """Yield which subnets of the override a recorded VM is not on, where an interface of it stays: a typo, maybe.
+    """Yield mappings that fit no interface of a recorded VM while an interface of it stays: maybe a typo.
 
-    Mappings are for all VMs, so one that lacks an interface is no news of a VM whose own are all moved.
+    Mappings are for all VMs, so an unused mapping is normal for a VM whose interfaces are all moved.
     """
     current = set(before.values())
     lacking = [str(mapping.current) for mapping in chosen.mappings if mapping.current not in current]
@@ -185,7 +185,7 @@ def unfit(before: Mapping[str, Subnet | None], chosen: ChosenOverride) -> Iterat
 
 
 def unmatched(chosen: ChosenOverride, recorded: Collection[str]) -> str:
-    """Say which mappings fit none of the networks that are recorded of all VMs of a restore; '' if each fits one.
+    """Say which mappings fit none of the networks in the records of a restore's VMs; '' if each fits one.
 
     `recorded` holds the `Subnet.notation` of each.
     """
@@ -198,7 +198,7 @@ def unmatched(chosen: ChosenOverride, recorded: Collection[str]) -> str:
 
 
 def unmoved(plan: Mapping[str, Subnet], after: Mapping[str, Subnet | None]) -> tuple[str, ...]:
-    """Compare the `interfaces` after the registration with what was planned; return a sentence for each difference."""
+    """Compare the `interfaces` after the registration with the plan; return a sentence for each difference."""
     return tuple(
         f"interface {one_line(name)} is {_now(after, name)}, not on {subnet} as the network override says: correct"
         " spec.network of the VirtualMachine before it is powered on"

@@ -1,4 +1,4 @@
-"""What is asked of vCenter, and what every implementation MUST hold."""
+"""The ports of vCenter, and the rules that every implementation MUST keep."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ if TYPE_CHECKING:
 
 
 class VsphereInventory(Protocol):
-    """The VMs of a vSphere Namespace as vCenter has them."""
+    """The VMs of a vSphere Namespace in vCenter."""
 
     def about(self) -> str:
-        """Log in, and return what vCenter says that it is; raises as `look` does."""
+        """Log in, and return vCenter's name and version; raises as `look` does."""
 
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
     ) -> Sequence[VsphereVm]:
-        """Return every VM in the namespace's folder and below, and of the wanted ones those that lie elsewhere.
+        """Return every VM in the namespace's folder and below, and wanted VMs that are elsewhere.
 
-        `folders` are the managed object ids of that folder, where they are known; else it is found by its name. Where
-        the others cannot be looked for, the folder's are returned all the same. Costs a bounded number of requests
-        however many VMs are wanted. ExtraConfig of any content MUST be survived.
-        `seen` is left as it is. Raises `Unavailable` while vCenter is away or slow, `Forbidden` when it denies,
-        `InvalidSettings` when it is set up wrongly.
+        `folders` are the managed object ids of that folder, if they are known; otherwise it is found by its name. If
+        the search for VMs elsewhere fails, the VMs of the folder are returned. The number of requests is bounded for
+        any number of VMs. ExtraConfig of any content MUST be handled. Raises `Unavailable` while vCenter is away or
+        slow, `Forbidden` when it denies, `InvalidSettings` when it is set up wrongly.
         """
 
 
@@ -38,13 +37,13 @@ class RegisterVm(Protocol):
     def call(self, namespace: str, moid: str, override: NetworkOverride) -> str:
         """Call it once, and return the id of its task.
 
-        MUST NOT send a second request once a first may have been understood. Raises `NotSent` if the request did not
-        reach vCenter for certain, `Unavailable` if that is unknown, `AlreadyExists` for
-        AlreadyInDesiredState, and any other error of ours if vCenter refused the call.
+        MUST NOT send a second request if vCenter may have received the first. Raises `NotSent` if the request certainly
+        did not reach vCenter, `Unavailable` if that is unknown, `AlreadyExists` for AlreadyInDesiredState, and another
+        `VmServiceError` if vCenter refused the call.
         """
 
     def task(self, task_id: str) -> RegisterTask:
-        """Return how far a task is; `TaskState.UNKNOWN` if vCenter does not know it. Raises as the inventory does."""
+        """Return the state of a task; `TaskState.UNKNOWN` if vCenter does not know it. Raises as the inventory does."""
 
     def latest(self, moid: str, since: datetime) -> RegisterTask | None:
         """Return the newest RegisterVM task of a VM that was queued at `since` or later. Raises likewise."""

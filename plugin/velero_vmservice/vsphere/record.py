@@ -1,7 +1,7 @@
 """VM Operator's record of a VM, unpacked from ExtraConfig: can RegisterVM bring the VM back from it?
 
-A record comes out of a backup, through vCenter, and may be damaged or hostile. So every step is bounded, and each
-way to be wrong has one sentence. How YAML is parsed is the caller's business (`adapters.vcenter.record_yaml`).
+A record comes from a backup, through vCenter, and may be damaged or hostile. So every step is bounded, and each fault
+has one sentence. The caller provides the YAML parser (`adapters.vcenter.record_yaml`).
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     from velero_vmservice.vmoperator.virtual_machine import Subnet
 
 MAX_TEXT: Final = 2 * 1024 * 1024
-"""Bytes of an unpacked YAML: etcd takes objects of 1.5 MiB, and YAML is a little longer than what etcd stores."""
+"""Limit in bytes of an unpacked YAML: etcd stores objects of 1.5 MiB, and YAML is a little longer."""
 MAX_DISKS_TEXT: Final = 256 * 1024
-"""Bytes of the disk list: a VM has at most 256 disks, each some 300 bytes."""
+"""Limit in bytes of the disk list: a VM has at most 256 disks, each of about 300 bytes."""
 MAX_PACKED: Final = 3 * 1024 * 1024
-"""Characters of a packed value: base64 of `MAX_TEXT` bytes that do not compress at all."""
+"""The most characters of a packed value: base64 of `MAX_TEXT` bytes that do not compress at all."""
 
 _LONGEST_ID: Final = 64
-"""Characters of a vCenter's id, which is a UUID."""
+"""The most characters of a vCenter's id, which is a UUID."""
 _MOST_OWNERS: Final = 8
 _GZIP: Final = 31
-"""zlib's window bits for a gzip header and nothing else."""
+"""zlib's window bits for a gzip header only."""
 _HINT: Final = "restore the VM from another restore point, its VMX file with all of its ExtraConfig included"
 
 
 class Fault(StrEnum):
-    """What is wrong with a value of a record."""
+    """The faults of a value of a record."""
 
     MISSING = "missing"
     DAMAGED = "damaged"
-    """It cannot be unpacked or parsed, or only beyond the limits."""
+    """It cannot be unpacked or parsed within the limits."""
     OTHER_KIND = "other kind"
     NO_VERSION = "no version"
 
@@ -63,39 +63,39 @@ class UnusableRecord(InvalidItem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDisk:
-    """A disk as VM Operator lists it."""
+    """A disk in VM Operator's list."""
 
     file: str
-    """Its path on the datastore, e.g. `[ds] web-1/data.vmdk`; '' if the list does not say."""
+    """Its path on the datastore, e.g. `[ds] web-1/data.vmdk`; '' if the list has none."""
     claim: str = ""
-    """The PVC that it is behind; '' for a classic disk."""
+    """Its PVC; '' for a classic disk."""
     uuid: str = ""
-    """Of its backing; VM Operator lists it since VCF 9.0."""
+    """The UUID of its backing; VM Operator lists it since VCF 9.0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What one VM's record says."""
+    """The content of one VM's record."""
 
     problem: str = ""
-    """Why RegisterVM cannot register the VM from it, remedy included; '' if it can."""
+    """Why RegisterVM cannot register the VM from it, with the remedy; '' if it can."""
     cause: str = ""
     """The same without the remedy."""
     code: str = ""
-    """What RegisterVM answers then."""
+    """RegisterVM's error code in that case."""
     interfaces: Mapping[str, Subnet | None] = field(default_factory=dict)
-    """The subnet of each network interface by its name, as `virtual_machine.interfaces` has them."""
+    """The subnet of each network interface by its name, as from `virtual_machine.interfaces`."""
     manager_id: str = ""
-    """The vCenter that it was recorded in (guide 6.4)."""
+    """The vCenter of the record (guide 6.4)."""
     owners: tuple[tuple[str, str], ...] = ()
-    """Name and UID of each VirtualMachineGroup that it names as owner."""
+    """Name and UID of each VirtualMachineGroup that is an owner in the record."""
     remarks: tuple[str, ...] = ()
-    """What to mind, in sentences without the VM's name; those of the ExtraConfig are not repeated."""
+    """Remarks, in sentences without the VM's name; those of the ExtraConfig are not repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What one VM's ExtraConfig says; some hundred bytes, however long it is."""
+    """The judgement on one VM's ExtraConfig; a few hundred bytes for any length."""
 
     extra: ExtraConfig
     record: Record
@@ -152,7 +152,7 @@ def version_too_old(vm: Manifest) -> str:
 
 
 def version_too_new(vm: Manifest) -> str:
-    """Return a sentence about a recorded version that the guide does not speak of; '' if it does."""
+    """Return a sentence about a recorded version that is not in the guide; '' if it is."""
     newest = releases.SUPPORTED[-1]
     if releases.rank(vm.version) <= releases.rank(newest):
         return ""
@@ -165,15 +165,15 @@ def recorded_claims(vm: Manifest) -> tuple[str, ...]:
 
 
 def claims_without_disk(claims: tuple[str, ...], disks: tuple[RecordedDisk, ...]) -> tuple[str, ...]:
-    """Return the PVCs for which no disk is recorded."""
+    """Return the PVCs without a recorded disk."""
     recorded = {disk.claim for disk in disks}
     return tuple(claim for claim in claims if claim not in recorded)
 
 
 def unpack(value: str, *, what: str, limit: int) -> str:
-    """Undo base64 and gzip; raises `UnusableRecord` if that yields no UTF-8 text of at most `limit` bytes.
+    """Undo base64 and gzip; raises `UnusableRecord` if the result is not UTF-8 text of at most `limit` bytes.
 
-    Costs memory in proportion to the limits, whatever the value would unpack to.
+    The memory for any value is in proportion to the limits.
     """
     if len(value) > MAX_PACKED:
         raise UnusableRecord(f"{what} is longer than {MAX_PACKED} characters, more than a record can be")
@@ -219,7 +219,7 @@ def recorded_vm(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Ma
 
 
 def claim_disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[RecordedDisk, ...]:
-    """Return the disks that are recorded for PVCs; without the list no PVC can be registered (guide 7.1.3).
+    """Return the recorded disks of PVCs; without the list no PVC can be registered (guide 7.1.3).
 
     Raises `UnusableRecord` if it is damaged, or missing although the VM has `claims`.
     """
@@ -233,7 +233,7 @@ def claim_disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[Rec
 
 
 def classic_disks(packed: Mapping[Key, str]) -> tuple[RecordedDisk, ...]:
-    """Return the disks that are recorded without a PVC; raises `UnusableRecord` if the list is damaged."""
+    """Return the recorded disks without a PVC; raises `UnusableRecord` if the list is damaged."""
     if Key.CLASSIC_DISKS not in packed:
         return ()
     return _disks(packed[Key.CLASSIC_DISKS], what=f"the list of classic disks in the ExtraConfig ({Key.CLASSIC_DISKS})")

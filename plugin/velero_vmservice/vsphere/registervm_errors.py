@@ -1,7 +1,7 @@
-"""What RegisterVM's error codes mean: the guide's tables 7 and 11.2 as data.
+"""The meaning of RegisterVM's error codes: the guide's tables 7 and 11.2 as data.
 
-A task that has failed is over, and RegisterVM is not idempotent: no code is ever an invitation to call it again
-unasked. Where the guide's remedy is to delete a VirtualMachine, that is for its owner to decide and never ours to do.
+A failed task is over, and RegisterVM is not idempotent: no code makes the plugin call it again unasked. If the guide's
+remedy is to delete a VirtualMachine, only its owner may decide and do that.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class ErrorEntry:
     """One error code, for the person on call."""
 
     code: str
-    """As the guide spells it; of an unknown error whatever came."""
+    """The guide's spelling; for an unknown error the received text."""
     cause: str
     put_right: str
-    """What to do, however the VM is registered."""
+    """What to do for any way of registration."""
     then: str = ""
-    """How it goes on where RegisterVM is called by hand."""
+    """The next step if RegisterVM is called by hand."""
     risk: str = ""
-    """What to mind; beside every way to go on."""
+    """A caution for every next step."""
     again: bool = True
-    """Whether the same VM can be registered once that is done."""
+    """Whether the same VM can be registered after the remedy."""
     can_wait: bool = False
     """Whether waiting can help."""
     source: str = ""
@@ -44,7 +44,7 @@ class ErrorEntry:
 
     @property
     def remedy(self) -> str:
-        """What to do where RegisterVM is called by hand."""
+        """What to do if RegisterVM is called by hand."""
         return f"{self.put_right}{self.then}{self.risk}"
 
     def __str__(self) -> str:
@@ -127,11 +127,11 @@ TABLE: Final = (
         source="the RegisterVM API",
     ),
 )
-"""In the order of the guide's table 11.2, then what only 7 and the API have."""
+"""In the order of the guide's table 11.2, then the codes that only 7 and the API have."""
 
 
 def explain(message: str) -> ErrorEntry:
-    """Return what is known of the first known code in a message, or the message itself as it came.
+    """Return the entry of the first known code in a message, or else the message itself.
 
     A code may be spelled without its prefix, in any case, and with underscores, as vCenter's APIs do.
     """
@@ -141,7 +141,7 @@ def explain(message: str) -> ErrorEntry:
 
 
 _LONGEST_SEARCHED: Final = 64 * 1024
-"""Characters of a message that are searched for a code; a task's fault is a few lines."""
+"""The most characters of a message in which a code is searched; a task's fault has a few lines."""
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _BY_WORD: Final = {
     spelled.lower(): entry for entry in TABLE for spelled in (entry.code, entry.code.removeprefix(PREFIX))

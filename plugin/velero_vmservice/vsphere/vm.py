@@ -1,7 +1,7 @@
-"""A VM as vCenter has it: what one look at a vSphere Namespace's folder says of it.
+"""A VM in vCenter, from one look at a vSphere Namespace's folder.
 
-vCenter knows a restored VM before any VirtualMachine does, and alone knows its ExtraConfig, whether the VADP
-software still works on it, and what became of RegisterVM's task.
+vCenter has a restored VM before there is a VirtualMachine. Only vCenter has its ExtraConfig, the state of the VADP
+restore, and the outcome of RegisterVM's task.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.facts import ExpectedVm
 
 RELOCATE: Final = "RelocateVM_Task"
-"""Disabled while VADP software works on a VM; WCP waits for its return (guide 7.3.3)."""
+"""Disabled while VADP software works on a VM; WCP waits until it is enabled again (guide 7.3.3)."""
 
 
 class TaskState(StrEnum):
@@ -35,7 +35,7 @@ class TaskState(StrEnum):
     SUCCEEDED = "success"
     FAILED = "error"
     UNKNOWN = "unknown"
-    """vCenter does not know the task (any more), or says something that is not a state."""
+    """vCenter does not know the task, or no longer, or its answer is not a state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class RegisterTask:
     state: TaskState
     percent: int | None = None
     message: str = ""
-    """Of a failed task: what vCenter says, the code included; not made fit to be shown."""
+    """vCenter's text about a failed task, with the code; the text is not cleaned."""
     queued_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -67,34 +67,34 @@ class RegisterEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durations:
-    """How long this process has seen a VM so; a new process begins anew."""
+    """How long this process has seen a VM in each state; a new process starts from zero."""
 
     in_folder: float = 0.0
-    """Seconds, with no restore running."""
+    """Seconds without a running restore."""
     restoring: float = 0.0
-    """Seconds, with a restore running."""
+    """Seconds with a running restore."""
     task: float = 0.0
-    """Seconds, with that RegisterVM task at work."""
+    """Seconds with that RegisterVM task under way."""
     since: datetime | None = None
-    """When it was first seen in the folder."""
+    """The time of its first sight in the folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VsphereVm:
-    """What a look says of one VM."""
+    """One VM in a look."""
 
     moid: str
     name: str
     folder: str = ""
-    """Name of the folder it lies in."""
+    """Name of its folder."""
     in_folder: bool = True
-    """Whether that is the namespace's, or one below it."""
+    """Whether that is the namespace's folder, or one below it."""
     instance_uuid: str = ""
     bios_uuid: str = ""
     extra: ExtraConfig = field(default_factory=ExtraConfig)
     record: Record = field(default_factory=Record)
     other_vcenter: bool | None = None
-    """Whether it was recorded in another vCenter than the one that has it (guide 6.4); None if nothing tells."""
+    """Whether the record is from another vCenter (guide 6.4); None if that is unknown."""
     restoring: bool = False
     """Whether the VADP restore still runs."""
     twins: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class VsphereVm:
 
     @property
     def has_failed(self) -> bool:
-        """Whether RegisterVM failed for it the last time, by its task or, where that is forgotten, by WCP's event."""
+        """Whether the last RegisterVM for it failed, by its task or, if that is forgotten, by WCP's event."""
         if self.task is not None:
             return self.task.state is TaskState.FAILED
         return self.event is not None and not self.event.succeeded
@@ -115,21 +115,21 @@ class VsphereVm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """What a VirtualMachine of the Supervisor says of the VM behind it."""
+    """The VM of a VirtualMachine on the Supervisor."""
 
     unique_id: str = ""
-    """Managed object id, once VM Operator has found the VM."""
+    """Its managed object id, once VM Operator has found it."""
     backup_version: str = ""
     reverting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorView:
-    """What vCenter's answers are read against; whatever is not known is left out."""
+    """The view of the Supervisor for the reading of vCenter's answers; unknown values are left out."""
 
     generation: Generation = Generation.UNKNOWN
     folders: tuple[str, ...] = ()
-    """Managed object ids of the namespace's folder; empty: found by its name."""
+    """Managed object ids of the namespace's folder; if empty, it is found by its name."""
     machines: Mapping[str, Registered] | None = None
     """The VirtualMachines of the namespace by name; None if they could not be read."""
 
@@ -140,10 +140,10 @@ def is_same_task(task_id: str, other_id: str) -> bool:
 
 
 def another(wanted: ExpectedVm, vm: VsphereVm) -> str:
-    """Return in which UUID a VM is another one than is wanted, as the gate that waits for it will find.
+    """Say which UUID of a VM differs from the wanted one, by the rules of the gate that waits for it.
 
-    The gate takes a VM with other UUIDs only if it is marked as failed over (`readiness`). RegisterVM does so for
-    one that was recorded in another vCenter, and a mark that was recorded stays.
+    The gate accepts a VM with other UUIDs only with the mark of a failover (`readiness`). RegisterVM sets the mark on a
+    VM with a record from another vCenter, and a mark in the record stays.
     """
     expected = wanted.expected
     if expected is None or expected.failed_over or vm.other_vcenter:
@@ -152,7 +152,7 @@ def another(wanted: ExpectedVm, vm: VsphereVm) -> str:
 
 
 def taken(wanted: ExpectedVm, namesake: VsphereVm) -> str:
-    """Say that another VM lies where the wanted one is to be."""
+    """Say that another VM is in the place of the wanted one."""
     return (
         f"{namesake.moid} has the record or name of {wanted.name} and is another VM"
         f" ({one_line(another(wanted, namesake))}): if it was restored for this one, restore it with the UUIDs of the"
@@ -161,7 +161,7 @@ def taken(wanted: ExpectedVm, namesake: VsphereVm) -> str:
 
 
 class Vms:
-    """The VMs of one look, by all that they can be wanted by: each is looked up, however many there are."""
+    """The VMs of one look, indexed by every identity that a wanted VM may have."""
 
     def __init__(self, vms: Iterable[VsphereVm]) -> None:
         self._by_instance: defaultdict[str, list[VsphereVm]] = defaultdict(list)
@@ -176,11 +176,11 @@ class Vms:
                 self._by_name[vm.name].append(vm)
 
     def match(self, wanted: ExpectedVm) -> tuple[VsphereVm, ...]:
-        """Return the VMs that are the wanted one by the best evidence there is, those in the folder first.
+        """Return the VMs that match the wanted one by the best evidence, those in the folder first.
 
-        An instance UUID names one VM in a vCenter, a BIOS UUID survives a restore to new, the record says whose
-        VM it was, and the name is what a person would go by: these two count only where no UUID says that it is
-        another one. Two of one rank are both returned.
+        An instance UUID names one VM in a vCenter, a BIOS UUID survives a restore to new, the record names the
+        VirtualMachine, and the VM's name is the weakest sign. Record and name count only if no UUID differs. Two VMs of
+        equal rank are both returned.
         """
         expected = wanted.expected
         instance = (expected.instance_uuid if expected else "") or wanted.instance_uuid
@@ -194,6 +194,6 @@ class Vms:
         return ()
 
     def namesake(self, wanted: ExpectedVm) -> VsphereVm | None:
-        """Return the VM that has the record or name of one that is not there, though it is another; or None."""
+        """Return another VM with the record or name of a missing one; or None."""
         of_its_name = (*self._by_record.get(wanted.name, ()), *self._by_name.get(wanted.name, ()))
         return next((vm for vm in of_its_name if another(wanted, vm)), None)

@@ -1,7 +1,7 @@
-"""RegisterVM itself, as the guide has it: the stages of its task, and what WCP makes of a restored VM.
+"""RegisterVM by the guide: the stages of its task, and WCP's decision on a restored VM.
 
-Nothing here calls it. What has to be known for the decision partly stands in vCenter only: without it the answer may
-be unknown, and says which answers are left.
+Nothing here calls it. Some facts for the decision are only in vCenter: without them the answer may be unknown, and
+names the possible answers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_vers
 from velero_vmservice.vsphere.registervm_errors import EXISTS
 
 TIMEOUT_SECONDS: Final = 300.0
-"""What the guide gives a RegisterVM task (12.2)."""
+"""The guide's time limit for a RegisterVM task (12.2)."""
 
 
 class TaskStage(StrEnum):
-    """What RegisterVM's task is doing (guide 12.3)."""
+    """The stages of RegisterVM's task (guide 12.3)."""
 
     SETUP = "client setup"
     PROPERTIES = "retrieve VM properties"
@@ -30,14 +30,14 @@ class TaskStage(StrEnum):
 
     @classmethod
     def named(cls, name: str) -> TaskStage | None:
-        """Return the stage that another program calls so, in whichever case; None for one of its own."""
+        """Return the stage with this name in another program, in any case; None for a name of its own."""
         return next((known for known in cls if known == name.lower()), None)
 
 
 WHILE_VOLUMES: Final = (
     "look at the CnsRegisterVolumes of the namespace, the datastore, the disk files and CNS (guide 11.3)"
 )
-"""What a person has to look at where a task stays at that stage."""
+"""What a user has to check if a task stays at that stage."""
 
 STAGES: Final = (
     (5, TaskStage.SETUP),
@@ -47,7 +47,7 @@ STAGES: Final = (
     (80, TaskStage.VOLUMES),
     (100, TaskStage.COMPLETE),
 )
-"""Percent of the task and the stage that is reached with it."""
+"""The stages by the percentage at which they begin."""
 
 
 def stage(percent: int | None) -> TaskStage | None:
@@ -57,18 +57,18 @@ def stage(percent: int | None) -> TaskStage | None:
 
 
 def bounded(percent: int | None) -> int | None:
-    """Return a percentage that is one: a source may report nonsense."""
+    """Return a percentage if it is valid, because a source may report nonsense."""
     return None if percent is None else max(0, min(percent, 100))
 
 
 def progress_text(percent: int | None, stage_name: str = "") -> str:
-    """Say how far a task is: `80 %, register volumes`; a stage name that is given beats the percentage's."""
+    """Return the progress of a task: `80 %, register volumes`; a given stage name replaces the percentage's."""
     within = bounded(percent)
     return ", ".join(filter(None, ("" if within is None else f"{within} %", stage_name or stage(within) or "")))
 
 
 def overlong(what: str, percent: int | None) -> str:
-    """Say of a task that runs for longer than it gets where it stands, and what to look at; it is waited for."""
+    """Describe a task that exceeds its time limit, and what to check; the restore still waits for it."""
     at = f", at {percent} % ({stage(percent)})" if stage(percent) else ""
     checks = f": {WHILE_VOLUMES}" if stage(percent) is TaskStage.VOLUMES else ""
     return (
@@ -78,14 +78,14 @@ def overlong(what: str, percent: int | None) -> str:
 
 
 class Course(StrEnum):
-    """What becomes of a VM in a namespace folder."""
+    """WCP's course for a VM in a namespace folder."""
 
     NEW = "restore to new"
     EXISTING = "restore to existing"
     DISK_ONLY = "disk-only restore"
     FAILOVER = "failover"
     IGNORED = "ignored"
-    """No VM of VM Service: WCP passes it over."""
+    """Not a VM of VM Service: WCP ignores it."""
     AUTOMATIC_OFF = "automatic registration off"
     """It waits for a call of RegisterVM."""
     REFUSED = "refused"
@@ -95,17 +95,17 @@ class Course(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What the decision rests on; None and '' stand for what is not known."""
+    """The basis of the decision; None and '' mean unknown."""
 
     generation: Generation
     recorded: bool | None = None
-    """Whether the ExtraConfig has the VirtualMachine's YAML; None where vCenter was not asked."""
+    """Whether the ExtraConfig has the VirtualMachine's YAML; None without an answer of vCenter."""
     enabled: bool | None = None
-    """What `enableAutomaticRegistration` of the ExtraConfig says, in whichever spelling (`extra_config`)."""
+    """The value of `enableAutomaticRegistration` in the ExtraConfig, in any spelling (`extra_config`)."""
     disabled: bool | None = None
     """The same for `disableAutomaticRegistration`."""
     exists: bool | None = None
-    """Whether the VirtualMachine is on the Supervisor."""
+    """Whether the VirtualMachine exists on the Supervisor."""
     recorded_version: str = ""
     """Backup version in the ExtraConfig."""
     annotated_version: str = ""
@@ -118,20 +118,20 @@ class Situation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What WCP does, and what it would do if RegisterVM were called by hand now."""
+    """WCP's course, and its course if RegisterVM were called by hand now."""
 
     course: Course
     reason: str
     by_hand: Course
-    """Like `course`, but where automatic registration is off it is the restore that a call makes."""
+    """Like `course`, but with automatic registration off it is the restore that a call makes."""
     code: str = ""
-    """What RegisterVM answers to a refused restore, where the guide names it."""
+    """RegisterVM's code for a refused restore, if the guide names it."""
 
 
 def automatic(generation: Generation, *, enabled: bool | None, disabled: bool | None) -> bool | None:
     """Say whether WCP registers a restored VM by itself; None if that depends on an unknown generation.
 
-    VCF 9.0 asks for an opt-in, what is older for no opt-out (guide 4.2).
+    VCF 9.0 requires an opt-in, older releases register unless there is an opt-out (guide 4.2).
     """
     opted_in, not_out = bool(enabled), not disabled
     match generation:
@@ -144,7 +144,7 @@ def automatic(generation: Generation, *, enabled: bool | None, disabled: bool | 
 
 
 def decide(situation: Situation) -> Decision:
-    """Follow the guide's tree (4.3), with its failover (6.4) and its limits (1.3, 7.2.1, 7.2.2)."""
+    """Decide by the guide's tree (4.3), with its failover (6.4) and its limits (1.3, 7.2.1, 7.2.2)."""
     if situation.recorded is False:
         reason = "no VirtualMachine is recorded in its ExtraConfig: WCP does not take it for a VM of VM Service"
         return Decision(course=Course.IGNORED, reason=reason, by_hand=Course.IGNORED)
@@ -178,7 +178,7 @@ def _off(generation: Generation) -> str:
 
 
 def _called(situation: Situation) -> Decision:
-    """Decide what a call of RegisterVM makes of the VM."""
+    """Decide the course of a call of RegisterVM."""
     release = SupervisorRelease(generation=situation.generation, evidence="")
     if situation.other_vcenter:
         if release.supports(Feature.CROSS_VCENTER_FAILOVER) is False:
@@ -204,7 +204,7 @@ def _called(situation: Situation) -> Decision:
 
 
 def _over(situation: Situation) -> Decision:
-    """Decide between the two ways in which a VM that exists is restored."""
+    """Decide between the two ways to restore an existing VM."""
     versions = (
         f"backup version {situation.recorded_version} in the ExtraConfig, {situation.annotated_version} on the VM"
     )
@@ -229,7 +229,7 @@ def _in_place(situation: Situation) -> tuple[Course, ...]:
 
 
 def _left(situation: Situation, missing: str, courses: tuple[Course, ...]) -> Decision:
-    """Say that the answer is unknown, what is missing for it, and what is left."""
+    """Return an unknown answer with the missing fact and the possible courses."""
     may_fail_over = situation.other_vcenter is None and situation.generation is not Generation.VSPHERE_8_U3
     left = (*courses, *((Course.FAILOVER,) if may_fail_over else ()))
     if len(left) == 1:

@@ -1,4 +1,4 @@
-"""VMs that lie outside their namespace's folder, looked for in the whole inventory."""
+"""Finds VMs outside their namespace's folder in the whole inventory."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ELSEWHERE_SECONDS: Final = 60.0
-"""Between two searches."""
+"""The pause between two searches."""
 SEARCH_SECONDS: Final = 60.0
-"""After which a search asks for no more."""
+"""The time limit of a search."""
 
 
 class Elsewhere:
@@ -40,9 +40,9 @@ class Elsewhere:
         self._everywhere: TTLCache[str, dict[str, Properties]] = TTLCache(1, ELSEWHERE_SECONDS, timer=clock.monotonic)
 
     def matching(self, missing: Collection[ExpectedVm]) -> list[VsphereVm]:
-        """Return wanted VMs that lie in another folder; those without UUIDs cannot be told from others.
+        """Return wanted VMs in other folders; a VM without UUIDs cannot be identified.
 
-        A search that fails finds none, and the next one is no sooner for it: what the folder has is known all the same.
+        A failed search finds none, and does not bring the next one forward: the content of the folder is known anyway.
         """
         if not any(_has_uuid(vm) for vm in missing):
             return []

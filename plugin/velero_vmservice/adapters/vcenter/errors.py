@@ -1,6 +1,6 @@
-"""What a failure of vCenter means, in one sentence with a remedy; never a password, never a session.
+"""The meaning of failures of vCenter, in one sentence with a remedy, without password or session.
 
-pyvmomi and requests fail in a dozen unrelated ways; this is the only place that knows them.
+pyvmomi and requests fail in a dozen unrelated ways; only this module knows them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from velero_vmservice.adapters.vcenter.sdk import Sdk
 
 LONGEST_FAULT: Final = 64 * 1024
-"""Characters of vCenter's own words that are kept."""
+"""The most characters quoted from vCenter's own text."""
 _LOOK: Final = "check vCenter and the network to it"
 _TRUST: Final = (
     "put the certificate of vCenter's authority into vcenter.ca_file (https://SERVER/certs/download.zip has it), and"
@@ -81,13 +81,13 @@ _REFUSED: Final = Meaning(
     Rejected, "", "correct what vCenter's message names, then call RegisterVM again by hand", quoted=True
 )
 _BY_STATUS: Final[Mapping[int, Meaning]] = {401: _DENIED, 403: _DENIED, 404: _ABSENT, 408: _AWAY, 429: _AWAY}
-"""By the status of an answer of the REST API; what it does not have is refused."""
+"""By the status of an answer of the REST API; any other status is a refusal."""
 _DESIRED_STATE: Final = "ALREADYINDESIREDSTATE"
 
 
 @contextlib.contextmanager
 def translated(what: str, sdk: Sdk) -> Iterator[None]:
-    """Turn every failure of the SOAP client inside the block into an error of ours; `what` is what was tried."""
+    """Translate every failure of the SOAP client inside the block; `what` is the attempt."""
     vim, vmodl = sdk.vim, sdk.vmodl
     try:
         yield
@@ -107,12 +107,12 @@ def translated(what: str, sdk: Sdk) -> Iterator[None]:
         raise _from_network(what, error) from None
     except HTTPException as error:
         raise _FAILS.error(what, str(error)) from None
-    except Exception as error:  # noqa: BLE001 - pyvmomi lets out whatever its parser meets in what is not SOAP
+    except Exception as error:  # noqa: BLE001 - pyvmomi's parser raises anything for an answer that is not SOAP
         raise _NO_SOAP.error(what, f"{type(error).__name__}: {error}") from None
 
 
 def fault_text(fault: Any) -> str:
-    """Return what a fault says: its class, message and reason; not made fit to be shown."""
+    """Return the text of a fault: its class, message and reason; the text is not cleaned."""
     name = type(fault).__name__.rpartition(".")[2]
     texts = (getattr(fault, "msg", ""), getattr(fault, "reason", ""))
     messages = [str(getattr(entry, "message", "") or "") for entry in getattr(fault, "faultMessage", None) or ()]
@@ -128,9 +128,9 @@ def wrong_login(what: str, text: str = "") -> VmServiceError:
 
 @contextlib.contextmanager
 def rest_translated(what: str) -> Iterator[None]:
-    """Turn every failure of `requests` inside the block into an error of ours.
+    """Translate every failure of `requests` inside the block.
 
-    `NotSent` is raised only if the request did not reach vCenter for certain.
+    `NotSent` is raised only if the request certainly did not reach vCenter.
     """
     try:
         yield
@@ -140,7 +140,7 @@ def rest_translated(what: str) -> Iterator[None]:
         raise _NOT_SENT.error(what, _reason(error)) from None
     except requests.exceptions.ConnectionError as error:
         raise (_NOT_SENT if _never_connected(error) else _UNREACHABLE).error(what, _reason(error)) from None
-    except (requests.exceptions.Timeout, ReadTimeoutError):  # past the headers `requests` translates nothing
+    except (requests.exceptions.Timeout, ReadTimeoutError):  # after the headers `requests` translates nothing
         raise _SLOW.error(what) from None
     except HTTPError as error:
         raise _BROKE_OFF.error(what, _reason(error)) from None
@@ -148,14 +148,14 @@ def rest_translated(what: str) -> Iterator[None]:
         raise AnswerTooLong(f"{what}: {error.message}", hint=error.hint) from None
     except VmServiceError:
         raise
-    except OSError as error:  # RequestException is one; the CA file is read here too
+    except OSError as error:  # RequestException is an OSError; the CA file is read here too
         raise _from_network(what, error) from None
-    except Exception as error:  # noqa: BLE001 - the last place that knows what was asked
+    except Exception as error:  # noqa: BLE001 - the last place that knows the request
         raise _NO_REQUEST.error(what, type(error).__name__) from None
 
 
 def from_answer(what: str, status: int, body: Any) -> VmServiceError:
-    """Return what an answer of the REST API that is not a success means."""
+    """Return the error for an answer of the REST API that is not a success."""
     answer = mapping(body)
     value = mapping(answer.get("value"))
     kind = str(answer.get("error_type") or answer.get("type") or "")
@@ -186,12 +186,14 @@ def _from_network(what: str, error: OSError) -> VmServiceError:
     if isinstance(error, ssl.SSLError):
         return _from_tls(what, str(error), str(getattr(error, "verify_message", "") or error.reason or "TLS fails"))
     if isinstance(error, TimeoutError):
-        return (_LATE if isinstance(error, AnswerLate) else _SLOW).error(what)  # to connect may take too long as well
+        return (_LATE if isinstance(error, AnswerLate) else _SLOW).error(
+            what
+        )  # the connection may take too long as well
     return _UNREACHABLE.error(what, _reason(error))
 
 
 def _from_tls(what: str, text: str, why: str) -> VmServiceError:
-    """Return `InvalidSettings` for a failed handshake; what breaks later may have been understood."""
+    """Return `InvalidSettings` for a failed handshake; after it, vCenter may have received the request."""
     if "WRONG_VERSION_NUMBER" in text:
         return _NO_TLS.error(what)
     if "CERTIFICATE_VERIFY_FAILED" in text:

@@ -1,6 +1,6 @@
-"""What one look at a namespace's folder has brought so far: small, however much of it was fetched.
+"""The result of one look at a namespace's folder so far, which is small for any amount of fetched data.
 
-Each object is read as it comes, page by page: of a VM's ExtraConfig only the judgement is kept.
+Each object is read on arrival, page by page: of a VM's ExtraConfig only the judgement is kept.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     from velero_vmservice.vsphere.vm import RegisterEvent, RegisterTask
 
 _UNREAD: Final = frozenset({Key.ADDITIONAL, Key.CLASSIC_DISKS})
-"""Bootstrap Secrets are not ours to read, and nothing follows from classic disks."""
+"""Bootstrap Secrets must not be read, and nothing follows from classic disks."""
 _ENTRIES: Final = {
     f'config.extraConfig["{spelling}"]': spelling for key in Key if key not in _UNREAD for spelling in SPELLINGS[key]
 }
 EXTRA_CONFIG: Final = tuple(_ENTRIES)
-"""The property of each entry that is read."""
+"""The property that is read of each entry."""
 FORGET_AFTER: Final = 16 * 1024 * 1024
-"""Characters of ExtraConfig, after which what is left of earlier answers is looked for."""
+"""Characters of ExtraConfig after which earlier answers are released."""
 IDENTITY: Final = ("name", "parent", "config.uuid", "config.instanceUuid")
 VM: Final = (*IDENTITY, "config.changeVersion", "disabledMethod", "recentTask")
 
 
 @dataclass(slots=True)
 class Folder:
-    """The VMs below a folder, with their tasks and what their ExtraConfig is judged to be."""
+    """The VMs below a folder, with their tasks and the judgement on their ExtraConfig."""
 
     sdk: Sdk
     judge: Callable[[Mapping[str, str]], Judged]
     judged: dict[str, Judged] = field(default_factory=dict)
-    """By managed object id, as the others."""
+    """By managed object id, like the others."""
     _names: dict[str, str] = field(default_factory=dict)
-    """Of folders."""
+    """The ids of folders."""
     _vms: dict[str, Properties] = field(default_factory=dict)
     _tasks: dict[str, RegisterTask] = field(default_factory=dict)
     _read: int = 0
-    """Characters of ExtraConfig since answers were last forgotten."""
+    """Characters of ExtraConfig since answers were last released."""
 
     def versions(self) -> dict[str, str]:
         """Return the version of each VM's configuration, by managed object id."""
@@ -116,13 +116,13 @@ class Folder:
 
 
 def forget_answers() -> None:
-    """Let go of the answers that were read: pyvmomi's parser and what it has parsed refer to each other."""
+    """Release the answers that were read: pyvmomi's parser and its results refer to each other."""
     gc.collect()
     heap.give_back()
 
 
 def parent_of(properties: Properties) -> str:
-    """Return the id of the folder that an object lies in, '' if that is not told."""
+    """Return the id of an object's folder; '' if it is unknown."""
     parent = properties.get("parent")
     return moid_of(parent) if parent is not None else ""
 
@@ -132,9 +132,9 @@ def _uuid(properties: Properties) -> str:
 
 
 def _entries(properties: Properties) -> dict[str, str]:
-    """Return the ExtraConfig's text values by key; what is not text says nothing.
+    """Return the ExtraConfig's text values by key; other values are ignored.
 
-    Of one that is too long so much is kept that `vsphere.record` says so.
+    A value that is too long is cut, but stays long enough for `vsphere.record` to notice.
     """
     values = {key: getattr(properties.get(path), "value", None) for path, key in _ENTRIES.items()}
     return {key: value[: MAX_PACKED + 1] for key, value in values.items() if isinstance(value, str)}

@@ -1,7 +1,7 @@
-"""The VMs of a vSphere Namespace as vCenter has them: two requests a look, however many VMs.
+"""The VMs of a vSphere Namespace in vCenter: two requests a look, for any number of VMs.
 
-One property collector call brings the VMs of the folder, their ExtraConfig and their recent tasks, page by page;
-one more the events. Only for a VM that is not in its folder the whole inventory is searched (`elsewhere`).
+One property collector call returns the VMs of the folder, their ExtraConfig and their recent tasks, page by page;
+another one returns the events. The whole inventory is searched only for a VM that is not in its folder (`elsewhere`).
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FOLDER_SECONDS: Final = 600.0
-"""How long a folder that was found by its name is remembered, and what was too long in it."""
+"""How long a folder found by its name is remembered, and its VMs with too long ExtraConfig."""
 REMEMBERED_NAMESPACES: Final = 1000
 REMEMBERED_VMS: Final = 20_000
-"""Twice the VMs that a Supervisor is asked to hold."""
+"""Twice the maximum of VMs on a Supervisor."""
 LOOK_SECONDS: Final = 60.0
-"""After which a look asks for and unpacks no more of a folder; the next one goes on from what was unpacked."""
+"""The time limit for fetching and unpacking a folder; the next look continues from the unpacked part."""
 APART: Final = 32
-"""VMs in one question for ExtraConfig where a page with all of it is too long."""
+"""VMs in one request for ExtraConfig if a page with all of it is too long."""
 
 _MOID: Final = re.compile(r"group-[A-Za-z0-9-]{1,64}")
 
@@ -61,7 +61,7 @@ class VCenterInventory:
         clock: Clock,
         judge: Callable[[Mapping[str, str]], Judged] = lambda entries: record.judge(entries, parse_record),
     ) -> None:
-        """Put together; `judge` unpacks a record and MUST be bounded and never raise, whatever is in it."""
+        """Set up; `judge` unpacks a record; it MUST be bounded and never raise for any content."""
         self._session = session
         self._clock = clock
         self._judge = cached(LRUCache(REMEMBERED_VMS), key=_digest, lock=threading.Lock())(judge)
@@ -70,11 +70,11 @@ class VCenterInventory:
             REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic
         )
         self._apart: TTLCache[str, int] = TTLCache(REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic)
-        """Namespaces whose VMs with all of their ExtraConfig were too much, and how many are asked for at once."""
+        """Namespaces whose VMs with all ExtraConfig were too much for one answer, and the number per request."""
         self._judged: TTLCache[tuple[str, str], Judged] = TTLCache(
             REMEMBERED_VMS, FOLDER_SECONDS, timer=clock.monotonic
         )
-        """What was fetched apart, by managed object id and version of the VM's configuration."""
+        """Judgements that were fetched separately, by managed object id and version of the VM's configuration."""
         self._elsewhere = Elsewhere(session, clock=clock)
 
     def about(self) -> str:
@@ -84,7 +84,7 @@ class VCenterInventory:
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
     ) -> Sequence[VsphereVm]:
-        """Return the VMs of the folder, and wanted ones that lie elsewhere; see the port."""
+        """Return the VMs of the folder, and wanted ones from elsewhere; see the port."""
         if not wanted:
             return ()
         budget = Budget.of(self._clock, LOOK_SECONDS)
@@ -96,7 +96,7 @@ class VCenterInventory:
         return [*vms, *(known_vm for known_vm in self._elsewhere.matching(missing) if known_vm.moid not in known)]
 
     def _roots(self, namespace: str, folders: Collection[str], budget: Budget) -> tuple[str, ...]:
-        """Return the ids of the namespace's folder: as the Supervisor says, else those that bear its name."""
+        """Return the ids of the namespace's folder: from the Supervisor, or else by its name."""
         if sound := tuple(moid for moid in folders if _MOID.fullmatch(moid)):
             return sound
         with self._lock:
@@ -136,7 +136,7 @@ class VCenterInventory:
         return [replace(vm, other_vcenter=_other(vm.record.manager_id, vcenter)) for vm in folder.machines(events)]
 
     def _folder(self, namespace: str, folders: Sequence[Any], budget: Budget) -> tuple[str, Folder]:
-        """Fetch what is below the folders, ExtraConfig and all; where that is too much at once, ExtraConfig apart."""
+        """Fetch the content of the folders with ExtraConfig; if that is too much at once, ExtraConfig separately."""
         with self._lock:
             batch = self._apart.get(namespace)
         if batch is None:
@@ -144,7 +144,7 @@ class VCenterInventory:
                 return self._fetched(namespace, folders, (*VM, *EXTRA_CONFIG), budget)
             except (TimedOut, OutOfTime):
                 self._ask_for_less(namespace, vcenter_query.PAGE // 2)
-                raise  # the next look asks for less
+                raise  # the next look fetches less
             except AnswerTooLong:
                 batch = self._ask_for_less(namespace, APART)
             forget_answers()
@@ -157,7 +157,7 @@ class VCenterInventory:
         return vcenter, folder
 
     def _ask_for_less(self, namespace: str, batch: int) -> int:
-        """Fetch ExtraConfig of so many VMs at once for a while, at least of one."""
+        """Fetch ExtraConfig of only this many VMs at once for a while, at least of one."""
         with self._lock:
             self._apart[namespace] = max(batch, 1)
             return self._apart[namespace]
@@ -178,7 +178,7 @@ class VCenterInventory:
         return self._session.soap(f"look into the folder of namespace {namespace}", ask)
 
     def _judge_apart(self, namespace: str, folder: Folder, batch: int, budget: Budget) -> None:
-        """Fetch ExtraConfig of ever fewer VMs in one answer, until it is clear whose is too long."""
+        """Fetch ExtraConfig of fewer and fewer VMs in one answer, to find the one that is too long."""
         versions = folder.versions()
         with self._lock:
             known = {moid: self._judged.get((moid, version)) for moid, version in versions.items()}
@@ -196,7 +196,7 @@ class VCenterInventory:
                     questions += [moids[:half], moids[half:]]
                     continue
                 folder.judged[moids[0]] = record.too_long(LONGEST_SOAP_ANSWER >> 20)
-            # that a VM has no entries is worth keeping too
+            # a VM without entries is worth remembering too
             fetched = {(moid, versions[moid]): folder.judged.get(moid) or self._judge({}) for moid in moids}
             with self._lock:
                 self._judged.update({key: judged for key, judged in fetched.items() if key[1]})
@@ -233,7 +233,7 @@ class VCenter:
 def connect(settings: VCenterSettings, *, clock: Clock) -> VCenter:
     """Return the ports on a vCenter; connects when first used.
 
-    Raises `InvalidSettings` where pyvmomi is not installed or the CA file cannot be used.
+    Raises `InvalidSettings` if pyvmomi is not installed or the CA file cannot be used.
     """
     session = VCenterSession(settings, clock=clock)
     return VCenter(
@@ -249,5 +249,5 @@ def _other(manager_id: str, vcenter: str) -> bool | None:
 
 
 def _digest(entries: Mapping[str, str]) -> bytes:
-    """Return what an ExtraConfig is remembered by: its judgement is small, and it is not."""
+    """Return a digest of an ExtraConfig, under which its small judgement is remembered."""
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).digest()

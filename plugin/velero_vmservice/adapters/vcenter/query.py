@@ -1,4 +1,4 @@
-"""Property collector queries: whatever is asked of many objects is asked in one call, page by page."""
+"""Property collector queries: one call for many objects, page by page."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ log = structlog.get_logger()
 PAGE: Final = 200
 """Objects in one answer: a VM with its record is some 20 kB."""
 MOST_PAGES: Final = 500
-"""100,000 objects: ten times the VMs that a Supervisor is asked to hold."""
+"""100,000 objects: ten times the maximum of VMs on a Supervisor."""
 
 Properties = dict[str, Any]
 
 
 class OutOfTime(Unavailable):
-    """What was to be asked and read took longer than it may."""
+    """Requests and reading took longer than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """So many seconds for what may be several questions, and for making something of the answers."""
+    """A time limit for several requests and the reading of their answers."""
 
     clock: Clock
     seconds: float
@@ -40,11 +40,11 @@ class Budget:
 
     @classmethod
     def of(cls, clock: Clock, seconds: float) -> Budget:
-        """Begin to count."""
+        """Start the clock."""
         return cls(clock, seconds, clock.monotonic() + seconds)
 
     def demand(self) -> None:
-        """Raise `OutOfTime` if nothing is left."""
+        """Raise `OutOfTime` if no time is left."""
         if self.clock.monotonic() > self.until:
             raise OutOfTime(
                 f"vCenter and what it tells took more than {self.seconds:.0f} s",
@@ -54,11 +54,11 @@ class Budget:
 
 def moid_of(managed_object: Any) -> str:
     """Return the id of a managed object."""
-    return str(managed_object._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
+    return str(managed_object._GetMoId())  # noqa: SLF001 - pyvmomi has the id only there
 
 
 def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
-    """Return the filter for what is in folders and below, datacenters included; with `tasks` the VMs' too."""
+    """Return the filter for the content of folders and datacenters at any depth; with `tasks` also the VMs' tasks."""
     collector = sdk.vmodl.query.PropertyCollector
     names = ["folders", "datacenters", *(["tasks"] if tasks else [])]
     further = [collector.SelectionSpec(name=name) for name in names]
@@ -82,9 +82,9 @@ def of_objects(sdk: Sdk, objects: Iterable[Any], kinds: Mapping[Any, Sequence[st
 def retrieve(
     sdk: Sdk, content: Any, query: Any, *, demand_time: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Any, Properties]]:
-    """Yield each object with the properties that it has; those that it lacks or may not show are left out.
+    """Yield each object with its properties; missing and forbidden properties are left out.
 
-    `demand_time` is called before each page is asked for and each object yielded, and raises to give up.
+    `demand_time` is called before each page and each object, and raises to give up.
     """
     with closing(_pages(sdk, content.propertyCollector, query, demand_time)) as pages:
         for page in pages:
@@ -115,7 +115,7 @@ def _pages(sdk: Sdk, collector: Any, query: Any, demand_time: Callable[[], None]
             hint="give the account access to fewer objects",
         )
     except OSError:
-        kept = None  # a vCenter that does not answer is not waited for again
+        kept = None  # a second wait for a silent vCenter would be useless
         raise
     finally:
         if kept:

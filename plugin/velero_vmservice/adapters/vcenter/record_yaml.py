@@ -1,8 +1,8 @@
 """YAML of a record, parsed in bounded memory and time.
 
-The text was unpacked from a VM's ExtraConfig and may be hostile. It is read twice: once as events, to count what
-the document would grow to, and only then as values. What VM Operator writes is JSON in YAML's clothes: no tags, no
-anchors, no dates; so strings that YAML would take for dates, octal or sexagesimal numbers stay strings.
+The text was unpacked from a VM's ExtraConfig and may be hostile. It is read twice: first as events, to count the size
+of the document, and only then as values. VM Operator writes JSON in the form of YAML, without tags, anchors or dates.
+So strings that YAML would take for dates, octal or sexagesimal numbers stay strings.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ except ImportError:  # PyYAML built without libyaml: the same, slower
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 MAX_NODES: Final = 20_000
-"""Keys and values, aliases counted as what they stand for: a large VirtualMachine with its status has some 2,000."""
+"""Keys and values, aliases expanded: a large VirtualMachine with its status has about 2,000."""
 MAX_DEPTH: Final = 64
 """A VirtualMachine is a dozen levels deep; each level of a document costs the parser a level of its stack."""
 MAX_ALIASES: Final = 100
-"""VM Operator writes none; other writers share a few equal label maps that way."""
+"""VM Operator writes no aliases; other writers share a few equal label maps that way."""
 
 _HINT: Final = "restore the VM from another restore point"
 
 
 class _Loader(_SafeLoader):
-    """Resolves what JSON has, and nothing else."""
+    """Resolves only the types of JSON."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
@@ -51,7 +51,7 @@ def parse_record(text: str) -> object:
     """Return the one document of a text; raises `InvalidItem` if it is not YAML, or beyond a limit."""
     try:
         _measure(text)
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that knows even less
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with even fewer types
     except yaml.MarkedYAMLError as error:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InvalidItem(f"it is not YAML{where}", hint=_HINT) from None
@@ -75,7 +75,7 @@ def _measure(text: str) -> None:
 
 
 class _Growth:
-    """Counts the nodes of a document as if its aliases were written out."""
+    """Counts the nodes of a document with all aliases expanded."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, int] = {}
@@ -86,14 +86,14 @@ class _Growth:
         self._aliases = 0
 
     def open(self, anchor: str | None) -> None:
-        self._sizes.pop(anchor or "", None)  # from here on the name is this collection's
+        self._sizes.pop(anchor or "", None)  # from here on the anchor is this collection's
         self._open.append((anchor, 0))
         if len(self._open) > MAX_DEPTH:
             raise InvalidItem(f"it is nested deeper than {MAX_DEPTH} levels", hint=_HINT)
 
     def close(self) -> None:
         anchor, size = self._open.pop()
-        self._total -= size  # what is in it is counted with it
+        self._total -= size  # its content is counted with it
         self.add(1 + size, anchor)
 
     def repeat(self, anchor: str) -> None:

@@ -1,4 +1,4 @@
-"""RegisterVM: the call over REST, and its task and event as SOAP tells them."""
+"""RegisterVM: the call over REST, its task and event over SOAP."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TASK_PROPERTIES: Final = (
 EVENTS_SINCE: Final = timedelta(hours=24)
 MOST_EVENTS: Final = 1000
 _SLACK: Final = timedelta(seconds=5)
-"""For what a request takes, when two clocks are compared."""
+"""Allowance for the duration of a request in a comparison of two clocks."""
 _LONGEST_ID: Final = 256
 
 
@@ -64,7 +64,7 @@ class VCenterRegisterVm:
         return task
 
     def task(self, task_id: str) -> RegisterTask:
-        """Return how far a task is; see the port."""
+        """Return the state of a task; see the port."""
         moid = task_id.partition(":")[0]  # the REST API adds vCenter's own id
         reference = self._session.moref("Task", moid)
         query = vcenter_query.of_objects(self._session.sdk, [reference], {self._session.sdk.vim.Task: TASK_PROPERTIES})
@@ -97,17 +97,17 @@ class VCenterRegisterVm:
 
 
 def newest_task(tasks: Iterable[RegisterTask]) -> RegisterTask | None:
-    """Return the newest of tasks."""
+    """Return the newest of several tasks."""
     return max(tasks, key=lambda task: (task.queued_at is not None, task.queued_at, task.id), default=None)
 
 
 def register_task(task: Any, properties: Properties) -> RegisterTask | None:
-    """Read a task; None if it is none of RegisterVM."""
+    """Read a task; None if it is not a task of RegisterVM."""
     return read_task(moid_of(task), properties) if properties.get("info.descriptionId") == TASK_TYPE else None
 
 
 def read_task(task_id: str, properties: Properties) -> RegisterTask:
-    """Read a task's properties; what is nonsense is unknown."""
+    """Read a task's properties; a value without sense is unknown."""
     name = str(properties.get("info.state", ""))
     percent = properties.get("info.progress")
     fault = properties.get("info.error")
@@ -124,7 +124,7 @@ def read_task(task_id: str, properties: Properties) -> RegisterTask:
 def read_events(session: VCenterSession, folders: Iterable[Any], *, now: datetime) -> dict[str, RegisterEvent]:
     """Return the newest RegisterVM event of each VM below the folders, by managed object id.
 
-    An account that may not read events sees none: tasks and the Supervisor tell as well.
+    An account without the right to events sees none, which is enough: tasks and the Supervisor show the state too.
     """
     newest: dict[str, RegisterEvent] = {}
     for folder in folders:
@@ -173,5 +173,5 @@ def _vm_of(event: Any) -> str:
 
 
 def _utc(moment: Any) -> datetime | None:
-    """Return a time without pyvmomi's own time zone class; None for what is not a time."""
+    """Return a time without pyvmomi's own time zone class; None if it is not a time."""
     return moment.astimezone(UTC) if isinstance(moment, datetime) else None

@@ -1,4 +1,4 @@
-"""pyvmomi, imported when a vCenter is set up: the extra `vcenter` is not installed everywhere."""
+"""pyvmomi, imported when a vCenter is set up, because the extra `vcenter` is optional."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Final
 from velero_vmservice.errors import InvalidSettings
 
 API_VERSION: Final = "vim.version.v8_0_3_0"
-"""Of vSphere 8.0 U3, the first that has RegisterVM; a newer vCenter serves it too."""
+"""The API of vSphere 8.0 U3, the first with RegisterVM; a newer vCenter serves it too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
-    """The parts of pyvmomi that are used; its types are made at run time, so nothing can be checked statically."""
+    """The used parts of pyvmomi; its types are made at run time, so they cannot be checked statically."""
 
     vim: Any
     vmodl: Any
@@ -21,7 +21,7 @@ class Sdk:
 
 
 def load() -> Sdk:
-    """Import pyvmomi; raises `InvalidSettings` where the extra is not installed."""
+    """Import pyvmomi; raises `InvalidSettings` if the extra is not installed."""
     try:
         from pyVmomi import vim, vmodl  # noqa: PLC0415 - an extra, and 100 ms
         from pyVmomi.SoapAdapter import SoapStubAdapter  # noqa: PLC0415

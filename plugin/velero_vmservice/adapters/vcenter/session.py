@@ -1,7 +1,7 @@
-"""Sessions with vCenter: one for SOAP and one for REST, each kept until it expires and then made anew.
+"""Sessions with vCenter: one for SOAP and one for REST, each kept until it expires and then replaced.
 
-The password is read at login and kept nowhere. A refused login is not repeated for a while, and then less and less
-often: vCenter locks an account after five within three minutes, from any client. Each process counts for itself.
+The password is read at login and never kept. A refused login is repeated only after a pause, which grows: vCenter locks
+an account after five refusals within three minutes, from all clients together. Each process counts its own.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 LOGIN_PAUSE_SECONDS: Final = 90.0
-"""Between two logins with a password that was refused; it doubles with each refusal."""
+"""The pause between two logins with a refused password; it doubles with each refusal."""
 LONGEST_LOGIN_PAUSE_SECONDS: Final = 360.0
-"""So that of the five logins that vCenter forgives, most are left to people and other processes."""
+"""Leaves most of the five logins that vCenter allows to users and other processes."""
 LONGEST_ANSWER: Final = 1024 * 1024
 """Bytes of a REST answer: a task's id, or an error."""
 LONGEST_SOAP_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes; a page of the inventory is 4 MiB where VMs have records as usual, and a text may cost four times that."""
+"""Bytes; a page of the inventory with usual records is 4 MiB, and a text may need four times that."""
 _IDLE_SECONDS: Final = 30
-"""A connection that was idle for longer is not used again: what is in between may have dropped it."""
+"""A connection that was idle for longer is not used again, because a firewall may have dropped it."""
 _SESSION_PATH: Final = "/rest/com/vmware/cis/session"
 """Served by every release and by the simulator; /api/session is not."""
 _SESSION_HEADER: Final = "vmware-api-session-id"
@@ -59,19 +59,19 @@ class _Refused:
     """The last login that vCenter refused."""
 
     password: str
-    """Its digest."""
+    """The digest of its password."""
     until: float
-    """Monotonic seconds, before which that password is not tried again."""
+    """Monotonic seconds; that password is not tried again before."""
     pause: float
     text: str
-    """vCenter's own."""
+    """vCenter's own text."""
 
 
 class VCenterSession:
-    """Asks vCenter; safe to use from several threads."""
+    """Sends requests to vCenter; safe to use from several threads."""
 
     def __init__(self, settings: VCenterSettings, *, clock: Clock) -> None:
-        """Load pyvmomi and the CA file; raises `InvalidSettings` if either is not there. Connects when first used."""
+        """Load pyvmomi and the CA file; raises `InvalidSettings` if either is missing. Connects when first used."""
         self.sdk: Sdk = sdk.load()
         self.requests_made = 0
         """Requests so far, logins included."""
@@ -80,7 +80,7 @@ class VCenterSession:
         _trust(settings)
         if settings.insecure_skip_tls_verify:
             log.warning("vCenter's certificate is not checked", server=settings.server)
-            urllib3.disable_warnings(InsecureRequestWarning)  # said once is enough
+            urllib3.disable_warnings(InsecureRequestWarning)  # one warning is enough
         self._lock = threading.RLock()
         self._stub: Any = None
         self._content: Any = None
@@ -88,12 +88,12 @@ class VCenterSession:
         self._refused: _Refused | None = None
 
     def soap(self, what: str, ask: Callable[[Any], Answer]) -> Answer:
-        """Return what `ask` makes of the service content; it MUST only read, for it may run again."""
+        """Return the result of `ask` on the service content; it MUST only read, because it may run again."""
         tried = f"cannot {what} at {self._settings}"
         with counting(Api.VCENTER), translated(tried, self.sdk):
             try:
                 return self._ask(tried, ask)
-            except (ConnectionError, ssl.SSLEOFError):  # a kept connection may have been closed at the other end
+            except (ConnectionError, ssl.SSLEOFError):  # the other end may have closed a kept connection
                 return self._ask(tried, ask)
 
     def _ask(self, what: str, ask: Callable[[Any], Answer]) -> Answer:
@@ -105,11 +105,11 @@ class VCenterSession:
             return ask(self._login(what, instead_of=content))
         except ssl.SSLCertVerificationError:
             with self._lock:
-                self._content = None  # the next login reads the CA file anew, as REST does with each call
+                self._content = None  # the next login reads the CA file again, as REST does with each call
             raise
 
     def moref(self, kind: str, moid: str) -> Any:
-        """Return the managed object with that id; nothing is asked."""
+        """Return the managed object with that id, without a request."""
         return getattr(self.sdk.vim, kind)(moid)
 
     def current_time(self) -> datetime:
@@ -124,8 +124,8 @@ class VCenterSession:
     def post(self, what: str, path: str, body: Any) -> Any:
         """POST to the REST API and return the answer's JSON.
 
-        The request is sent again only if vCenter answered that its session is not valid: then nothing was done. Raises
-        `NotSent`, whatever the reason, if there is no session or no trusted connection to send it over.
+        The request is sent again only if vCenter answered that its session is not valid, because it has then done
+        nothing. Raises `NotSent` if there is no session or no trusted connection.
         """
         tried = f"cannot {what} at {self._settings}"
         token = self._session_to_send(tried)
@@ -139,7 +139,7 @@ class VCenterSession:
         return answer
 
     def close(self) -> None:
-        """End the SOAP session, as good manners have it, and close the connections; failures do not matter."""
+        """End the SOAP session and close the connections; failures do not matter."""
         with self._lock:
             content, self._content = self._content, None
             stub, self._stub = self._stub, None
@@ -223,12 +223,12 @@ class VCenterSession:
         headers: dict[str, str] | None = None,
         login: tuple[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """Send one POST, once; redirects are not followed, for they would carry credentials elsewhere."""
+        """Send one POST, once; redirects are not followed, because they would send credentials elsewhere."""
         self.requests_made += 1
         settings = self._settings
         verify: bool | str = str(settings.ca_file) if settings.ca_file else not settings.insecure_skip_tls_verify
         with counting(Api.VCENTER), rest_translated(what), requests.Session() as session:
-            session.trust_env = False  # .netrc would replace the login, and SOAP knows no proxy either
+            session.trust_env = False  # .netrc would replace the login, and SOAP does not use a proxy either
             session.mount("https://", BoundedAdapter(seconds=settings.timeout_seconds, longest=2 * LONGEST_ANSWER))
             session.headers["Accept-Encoding"] = "identity"
             encoded = tuple(text.encode() for text in login) if login else None
@@ -246,7 +246,7 @@ class VCenterSession:
                 return answer.status_code, _json(read)
 
     def _password(self, what: str) -> str:
-        """Read the password, unless that very one was refused a moment ago."""
+        """Read the password; raises if the same one was refused a moment ago."""
         password = self._settings.read_password()
         if self._refused is not None:
             refused = self._refused
@@ -282,7 +282,7 @@ def _trust(settings: VCenterSettings) -> ssl.SSLContext:
 
 
 def _json(body: bytes) -> Any:
-    """Return what an answer says; None if that is not JSON, or longer than any answer is."""
+    """Return the JSON of an answer; None if it is not JSON, or longer than any answer."""
     if not body or len(body) > LONGEST_ANSWER:
         return None
     try:

@@ -1,1 +1,1 @@
-"""What Velero's own objects say of storage and modifiers, read as Velero reads them."""
+"""Velero's own objects about storage and modifiers, read as Velero reads them."""

@@ -1,7 +1,7 @@
-"""Certificate authorities that a storage location brings along, read as Go reads them.
+"""Certificate authorities of a storage location, read as Go reads them.
 
-`x509.CertPool.AppendCertsFromPEM` takes the certificates that it understands and leaves out the rest without a word, so
-that a file encoded twice shows up as an untrusted certificate.
+`x509.CertPool.AppendCertsFromPEM` silently ignores text that it does not understand, so a file that is encoded twice
+would only show as an untrusted certificate.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def certificates(data: bytes, what: str) -> str:
 
 
 def _certificate(block: str) -> str:
-    """Return one certificate in PEM; '' if it is none."""
+    """Return one certificate in PEM; '' if it is not a certificate."""
     try:
         der = base64.b64decode("".join(block.split()), validate=True)
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)

@@ -26,7 +26,7 @@ _HINT_URL: Final = "write it like https://s3.example.com:9000"
 
 
 def of_location(location: Manifest, source: str, cluster: Cluster) -> S3Location:
-    """Return where the location's bucket lies; raises `InvalidSettings` for what cannot be used."""
+    """Return the bucket of the location; raises `InvalidSettings` if it cannot be used."""
     storage, config = mapping(location.spec.get("objectStorage")), mapping(location.spec.get("config"))
     bucket = str(storage.get("bucket", "")).strip("/")
     if not bucket or "/" in bucket:
@@ -52,14 +52,14 @@ def of_location(location: Manifest, source: str, cluster: Cluster) -> S3Location
         kms_key_id=config.get("kmsKeyId", ""),
         customer_key=secrets.customer_key(config),
         tagging=config.get("tagging", ""),
-        # An empty algorithm is the administrator's way to say that the server rejects checksum headers.
+        # An empty algorithm means that the server rejects checksum headers.
         checksums=config.get("checksumAlgorithm") != "",
         read_only=location.spec.get("accessMode") == "ReadOnly",
     )
 
 
 def of_settings(bucket: BucketSettings) -> S3Location:
-    """Return where the settings' own bucket lies."""
+    """Return the settings' own bucket."""
     source = "the setting bucket"
     ca_data = location_secrets.of_file(bucket.ca_file, "bucket.ca_file") if bucket.ca_file else b""
     return S3Location(
@@ -80,7 +80,7 @@ def of_settings(bucket: BucketSettings) -> S3Location:
 
 
 def address(value: str, source: str) -> str:
-    """Return the S3 URL without its last slashes; raises `InvalidSettings` for what is none."""
+    """Return the S3 URL without slashes at the end; raises `InvalidSettings` if it is not valid."""
     if not value:
         return ""
     try:
@@ -101,7 +101,7 @@ def address(value: str, source: str) -> str:
 
 
 class _Secrets:
-    """What one location keeps in Secrets and files."""
+    """The Secrets and files of one location."""
 
     def __init__(self, cluster: Cluster, namespace: str, source: str) -> None:
         self._cluster = cluster
@@ -117,14 +117,14 @@ class _Secrets:
         return authorities.certificates(ca_data, what) if ca_data else ""
 
     def credentials(self, reference: object) -> tuple[str, str]:
-        """Return the text and who gives it."""
+        """Return the text and its source."""
         if reference is None:
             return location_secrets.default_credentials(), location_secrets.CREDENTIALS_FILE
         what = f"spec.credential of {self._source}"
         return location_secrets.text(self._secret(mapping(reference), what)), what
 
     def customer_key(self, config: Mapping[str, Any]) -> bytes:
-        """Return the first 32 bytes of the key, whatever they are: velero-plugin-for-aws reads no more of a file."""
+        """Return the first 32 bytes of the key; velero-plugin-for-aws reads no more of a file."""
         chosen = [f"config.{name}" for name in _ENCRYPTIONS if config.get(name)]
         if len(chosen) > 1:
             raise InvalidSettings(

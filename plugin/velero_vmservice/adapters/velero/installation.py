@@ -1,9 +1,9 @@
-"""How the plugin is installed: Velero's namespace, and the settings that lie there in a ConfigMap.
+"""The plugin's installation: Velero's namespace, and the settings in a ConfigMap there.
 
-On a Supervisor a plugin is an image and nothing else: no file can be mounted and no variable set. Velero configures its
-own plugins by a ConfigMap in its namespace that bears `velero.io/plugin-config` and the plugin's name with its kind
-(Velero, pkg/plugin/framework/common/plugin_config.go); this plugin does likewise. Secrets that the settings name
-lie beside it, and are kept as files that only this process can read.
+On a Supervisor a plugin is only an image: no file can be mounted and no variable set. Velero configures its own plugins
+by a ConfigMap in its namespace with the labels `velero.io/plugin-config` and the plugin's name with its kind (Velero,
+pkg/plugin/framework/common/plugin_config.go). This plugin does the same. Secrets that the settings name are in the same
+namespace, and are kept as files that only this process can read.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 LABELS: Final = {"velero.io/plugin-config": "", PLUGIN_NAME: "BackupItemAction"}
 SETTINGS_KEY: Final = "settings.yaml"
 _REFERENCE: Final = "secret:"
-"""`secret:NAME/KEY` in the place of a file: a key of a Secret in Velero's namespace."""
+"""`secret:NAME/KEY` instead of a file: a key of a Secret in Velero's namespace."""
 
 NAMESPACE_VARIABLE: Final = "VELERO_NAMESPACE"
-"""Set in Velero's own container, and so for what runs beside Velero in it."""
+"""A variable of Velero's own container, which a daemon in it inherits."""
 _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _HINT: Final = "name it in velero_namespace, or in the variable VMSERVICE_VELERO_NAMESPACE"
 
@@ -43,8 +43,8 @@ def find_namespace(
 ) -> str:
     """Return the namespace of Velero: its container's, the pod's, or the only one with a BackupStorageLocation.
 
-    Where none has any, it is '' unless one is `required`: there is no Velero.
-    Raises `InvalidSettings` where no or more than one namespace has any, and what a list raises.
+    Without a BackupStorageLocation there is no Velero, and the namespace is '', unless one is `required`.
+    Raises `InvalidSettings` if no or more than one namespace has any, and what a list raises.
     """
     if named := environment.get(NAMESPACE_VARIABLE):
         return named
@@ -71,7 +71,7 @@ def secrets_of_settings(cluster: Cluster, namespace: str) -> Collection[str]:
 class PluginConfig:
     """The settings in Velero's namespace.
 
-    `directory` gives a directory that is private to this process, for what Secrets hold; called once there is any.
+    `directory` returns a directory that is private to this process, for the content of Secrets; called if there is any.
     """
 
     def __init__(self, cluster: Cluster, namespace: str, *, directory: Callable[[], Path]) -> None:
@@ -80,10 +80,10 @@ class PluginConfig:
         self._directory = directory
 
     def read(self) -> Given:
-        """Return the settings as they are now, nothing where there is no ConfigMap.
+        """Return the present settings; none without a ConfigMap.
 
-        Raises `InvalidSettings` where several bear the labels, the text cannot be read, or a Secret or its key is not
-        there, and what the cluster raises.
+        Raises `InvalidSettings` if several have the labels, the text cannot be read, or a Secret or its key is missing,
+        and what the cluster raises.
         """
         given = _written(self._cluster, self._namespace)
         if given.values.get("velero_namespace", self._namespace) != self._namespace:
@@ -95,7 +95,7 @@ class PluginConfig:
         return Given({key: self._resolved(value, (key,), given) for key, value in given.values.items()}, given.places)
 
     def _resolved(self, value: Any, path: SettingPath, given: Given) -> Any:
-        """Return a value, with the file of a Secret's key in the place of its name."""
+        """Return a value, with the reference to a Secret's key replaced by a file."""
         if isinstance(value, dict):
             return {key: self._resolved(part, (*path, key), given) for key, part in value.items()}
         if not isinstance(value, str) or not str(path[-1]).endswith("_file"):
@@ -103,7 +103,7 @@ class PluginConfig:
         before, _, named = value.partition(_REFERENCE)
         name, _, key = named.partition("/")
         setting = f"{given.place(path)}: {'.'.join(str(part) for part in path)}"
-        if before or not (name and key):  # a path could be that of a token, which vCenter's login would send away
+        if before or not (name and key):  # a path could be that of a token, and the login to vCenter would send it
             raise InvalidSettings(
                 f"{setting} names no key of a Secret, and settings of the cluster can name no file of the container",
                 hint=f"write {_REFERENCE}NAME/KEY",
@@ -122,7 +122,7 @@ class PluginConfig:
 
 
 def _written(cluster: Cluster, namespace: str) -> Given:
-    """Return the settings in the namespace as they are written; nothing where there is no ConfigMap."""
+    """Return the settings in the namespace as written; none without a ConfigMap."""
     config_maps = cluster.read_all(CONFIG_MAP, namespace, lambda config_map: config_map, labels=LABELS)
     if not config_maps:
         return Given()
@@ -147,7 +147,7 @@ def _only(config_maps: Sequence[Manifest]) -> Manifest:
         names = ", ".join(config_map.name for config_map in config_maps)
         labels = ", ".join(f"{key}={value}" for key, value in LABELS.items())
         raise InvalidSettings(
-            f"several ConfigMaps of namespace {config_maps[0].namespace} bear the labels of the settings: {names}",
+            f"several ConfigMaps of namespace {config_maps[0].namespace} have the labels of the settings: {names}",
             hint=f"remove the labels {labels} from all but one",
         )
     return config_maps[0]

@@ -1,4 +1,4 @@
-"""What a storage location keeps in Secrets and files: credentials, authorities, encryption keys."""
+"""Secrets and files of a storage location: credentials, authorities, encryption keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOUNT: Final = "mount it into this container, readable for its user"
 
 
 def of_secret(cluster: Cluster, namespace: str, reference: Mapping[str, Any], what: str) -> bytes:
-    """Return what `reference` selects; `what` names the field that holds it. Never nothing: that is an error."""
+    """Return the value of `reference`; `what` names its field. An empty value is an error."""
     name, key = str(reference.get("name") or ""), str(reference.get("key") or "")
     if not name:
         raise InvalidSettings(f"{what} names no Secret", hint="remove it, or name a Secret and its key")
@@ -31,7 +31,7 @@ def of_secret(cluster: Cluster, namespace: str, reference: Mapping[str, Any], wh
         secret = cluster.get(ref).content
     except NotFound as error:
         raise InvalidSettings(f"{what} names {ref}, which does not exist", hint="create the Secret") from error
-    if secret.get("type") == _OF_SERVICE_ACCOUNT:  # who writes the name of a Secret may not have the right to read it
+    if secret.get("type") == _OF_SERVICE_ACCOUNT:  # the author of the name may not have the right to read the Secret
         raise InvalidSettings(
             f"{what} names {ref}, which holds the token of a service account", hint="name a Secret made for this"
         )
@@ -56,11 +56,11 @@ def of_file(file: Path, what: str, longest: int = -1) -> bytes:
 
 
 def default_credentials() -> str:
-    """Return Velero's own credentials file where it is mounted; '' leaves it to boto3's default chain.
+    """Return Velero's own credentials file if it is mounted; '' leaves the login to boto3's default chain.
 
-    Like velero-plugin-for-aws it comes before the roles of the environment, and it is read each time, because a
-    mounted Secret changes under us. An empty file counts as none, as it does there: OADP wants its Secret to exist
-    where a cloud's own identity is used.
+    As in velero-plugin-for-aws, it comes before the roles of the environment. It is read each time, because a mounted
+    Secret may change. An empty file counts as none, as in that plugin: OADP needs its Secret to exist even if a cloud's
+    own identity is used.
     """
     file = Path(os.environ.get(CREDENTIALS_FILE) or os.devnull)
     content = of_file(file, CREDENTIALS_FILE) if file.is_file() else b""
@@ -68,7 +68,7 @@ def default_credentials() -> str:
 
 
 def decoded(value: object, what: str) -> bytes:
-    """Return the bytes of a base64 field; Go's decoder passes over line ends as well."""
+    """Return the bytes of a base64 field; like Go's decoder it ignores line ends."""
     try:
         return base64.b64decode(str(value).replace("\n", "").replace("\r", ""), validate=True)
     except (binascii.Error, ValueError):

@@ -15,7 +15,7 @@ _HINT: Final = "correct the ConfigMap; Velero refuses a restore that begins with
 
 
 def _text(value: object) -> object:
-    """Take a number or a boolean for text where text is wanted, as sigs.k8s.io/yaml does."""
+    """Accept a number or a boolean as text in a text field, as sigs.k8s.io/yaml does."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
@@ -106,14 +106,14 @@ def _yaml(text: str, where: str) -> object:
     try:
         return json.loads(json.dumps(content, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
-        raise InvalidSettings(f"{where}: it holds what JSON does not have", hint=_HINT) from None
+        raise InvalidSettings(f"{where}: it holds a value that JSON does not have", hint=_HINT) from None
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads dates and times as the text that they are to sigs.k8s.io/yaml, where Python's YAML makes other things."""
+    """Reads dates and times as text, like sigs.k8s.io/yaml; Python's YAML would make other types."""
 
     def number(self, node: yaml.ScalarNode) -> object:
-        """Return a number; `12:30` is text, and no number to the base of 60."""
+        """Return a number; `12:30` is text, not a number to the base of 60."""
         if ":" in node.value:
             return node.value
         return self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)

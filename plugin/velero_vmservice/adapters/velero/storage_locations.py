@@ -1,9 +1,8 @@
-"""Which bucket belongs to a backup: its BackupStorageLocation, read as Velero and its AWS plugin read it.
+"""The bucket of a backup: its BackupStorageLocation, read as Velero and its AWS plugin read it.
 
-Captures lie beside the backup they belong to, with the same credentials and the same authority, so that no
-second bucket has to be set up. A location is looked at again every few seconds, and a client is made anew only when
-something in it changed. A location is never written, and an outage of the Kubernetes API does not take away a
-store that was open before.
+Captures are in the same location as their backup, with the same credentials and authority, so no second bucket has to
+be set up. A location is read again every few seconds, and a new client is made only after a change. A location is never
+written. An outage of the Kubernetes API does not close a store that was open before.
 """
 
 from __future__ import annotations
@@ -68,12 +67,12 @@ class BackupStorageLocations:
         return store
 
     def stored_backups(self, location: str) -> frozenset[str]:
-        """Return the names that Velero's own archive holds; see the port."""
+        """Return the names of backups in Velero's own archive; see the port."""
         resolved = self._of_velero(location)
         return frozenset(S3Store(self._client(resolved), resolved, prefix=resolved.prefix).folders("backups/"))
 
     def close(self) -> None:
-        """Close the connections and remove the certificate files; a location that is opened again gets its own anew."""
+        """Close the connections and remove the certificate files; opening a location again makes new ones."""
         with self._lock:
             stores = [store for _, store in self._known.values()]
             directory, self._directory = self._directory, None
@@ -104,7 +103,7 @@ class BackupStorageLocations:
         return s3_client.connect(resolved, timeout_seconds=self._timeout_seconds, directory=self._certificate_directory)
 
     def _certificate_directory(self) -> Path:
-        """Return the directory for certificate authorities, made for the first: most locations need none."""
+        """Return the directory for certificate authorities, made on first use, because most locations need none."""
         with self._lock:
             if self._directory is None:
                 self._directory = private_directory()
@@ -116,7 +115,7 @@ class BackupStorageLocations:
         return self._of_velero(location)
 
     def _of_velero(self, location: str) -> S3Location:
-        """Return the bucket of Velero's own archive; raises `ForeignStorage` where that is not S3."""
+        """Return the bucket of Velero's own archive; raises `ForeignStorage` if it is not S3."""
         source = f"BackupStorageLocation {self._namespace}/{location}"
         if not location:
             raise ForeignStorage("the backup names no BackupStorageLocation", hint=f"name one, {_HINT_OWN_BUCKET}")

@@ -203,5 +203,5 @@ def test_a_merge_patch_holds_what_json_has_as_velero_reads_it() -> None:
 
 @pytest.mark.parametrize("text", ["&a {x: *a}", "{x: .nan}", "{x: !!binary YQ==}", "{x: !!set {y}}"])
 def test_a_merge_patch_that_is_no_json_is_refused(text: str) -> None:
-    with pytest.raises(InvalidSettings, match="cm: it holds what JSON does not have"):
+    with pytest.raises(InvalidSettings, match="cm: it holds a value that JSON does not have"):
         read_rules(_merge_patch(text), where="cm")
