@@ -220,6 +220,10 @@ class ApplicationVerdict(Document):
     vms: tuple[Name, ...] = ()
     reasons: tuple[Finding, ...] = ()
 
+    def blocking_reasons(self) -> str:
+        """Return why it is not restorable, as one line; '' if it is."""
+        return "; ".join(finding.sentence() for finding in self.reasons if finding.blocks)
+
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
     """Return what follows from the findings about an application."""

@@ -116,7 +116,7 @@ def warn_if_not_restorable(application: ApplicationVerdict) -> None:
             "not restorable",
             object=f"{application.kind} {application.namespace}/{application.name}",
             finding=blocking[0].code,
-            reason="; ".join(finding.sentence() for finding in blocking),
+            reason=application.blocking_reasons(),
             hint=blocking[0].hint,
         )
 

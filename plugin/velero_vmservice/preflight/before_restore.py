@@ -61,8 +61,9 @@ class BeforeRestore:
     ) -> RestoreCheck:
         """Judge applications of a capture, each against its namespace or the one that this is mapped to."""
         namespaces = sorted({each.namespace for each in applications})
+        vcenters = self._targets.vcenters() if kind is RestoreKind.FAILOVER else frozenset[str]()
         targets = {
-            name: self._targets.look(mapping.get(name, name), vms_of(captured, applications, name))
+            name: self._targets.look(mapping.get(name, name), vms_of(captured, applications, name), vcenters=vcenters)
             for name in namespaces
         }
         return RestoreCheck(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from velero_vmservice.archive.findings import ApplicationVerdict
-    from velero_vmservice.archive.schema import Seal
+    from velero_vmservice.archive.schema import Seal, Vadp
     from velero_vmservice.captures.catalogue import StoredCapture
 
 
@@ -26,6 +26,8 @@ class CapturedApplications:
     """The applications of a capture, and the facts of their namespaces."""
 
     capture: StoredCapture
+    vadp: Vadp
+    """The VADP job and restore point that belong to it."""
     facts: Mapping[str, NamespaceFacts]
     """By namespace."""
     applications: Sequence[ApplicationVerdict]
@@ -45,7 +47,10 @@ def read_captured(capture: StoredCapture) -> CapturedApplications:
     applications = seal.applications if seal.applications is not None else tuple(_judged(capture, seal, facts))
     alone = (_alone(name, facts) for name in seal.without_application)
     return CapturedApplications(
-        capture=capture, facts=facts, applications=(*applications, *(each for each in alone if each is not None))
+        capture=capture,
+        vadp=seal.vadp,
+        facts=facts,
+        applications=(*applications, *(each for each in alone if each is not None)),
     )
 
 

@@ -63,8 +63,17 @@ class Targets:
         self._clock = clock
         self._capabilities = capabilities
 
-    def look(self, namespace: str, vms: Collection[VmFacts]) -> Target:
-        """Return the namespace that the VMs are to be restored into.
+    def vcenters(self) -> frozenset[str]:
+        """Return the ids of the vCenters that VMs of this Supervisor belong to; none where that cannot be read."""
+        try:
+            ids = self._cluster.read_all(VIRTUAL_MACHINE, "", _manager_id, metadata_only=True)
+        except VmServiceError as error:
+            log.info("vCenter of the target not known", cause=error.message, hint=error.hint)
+            return frozenset()
+        return frozenset(ids) - {""}
+
+    def look(self, namespace: str, vms: Collection[VmFacts], *, vcenters: frozenset[str]) -> Target:
+        """Return the namespace that the VMs are to be restored into; `vcenters` are those of its Supervisor.
 
         Raises what the cluster raises where its VMs may not be listed; anything else that may not be read is unknown.
         """
@@ -75,7 +84,7 @@ class Targets:
             present=observe.referred(self._cluster, namespace, referred_kinds(vms)),
             assigned_storage=self._assigned_storage(namespace),
             without_groups=releases.groups_blocked(served, self._capabilities.now()),
-            vcenters=frozenset(self._cluster.read_all(VIRTUAL_MACHINE, "", _manager_id, metadata_only=True)) - {""},
+            vcenters=vcenters,
         )
 
     def record(self, namespace: str, vms: Collection[str]) -> RecordedNamespace:

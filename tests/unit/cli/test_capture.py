@@ -134,3 +134,12 @@ def test_no_object_of_velero_is_needed(world: World, command: CommandLine) -> No
     for kind in (BACKUP, RESTORE, BACKUP_STORAGE_LOCATION):
         world.cluster.serve(kind)
     assert command("capture", "-n", "shop").code == 0
+
+
+def test_a_capture_says_which_application_could_not_be_restored(world: World, command: CommandLine) -> None:
+    world.cluster.seed(vm("node", labels={"app": "shop", "capv.vmware.com/cluster.role": "worker"}))
+    ran = command("capture", "-n", "shop")
+    assert ran.code == 0
+    assert ran.lines[-1].startswith("not restorable: shop/tier: VirtualMachine node is a guest cluster's node")
+    document = json.loads(command("capture", "-n", "shop", "-o", "json").out)
+    assert [(each["name"], each["verdict"]) for each in document["applications"]] == [("tier", "not-restorable")]

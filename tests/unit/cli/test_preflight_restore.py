@@ -149,6 +149,33 @@ def test_failover_says_what_becomes_of_images(world: World, command: CommandLine
     assert codes == {"vcenter-not-compared"}
 
 
+def test_a_failover_is_told_by_the_vcenter_that_vms_of_the_target_name(world: World, command: CommandLine) -> None:
+    at = {"annotations": {"vmoperator.vmware.com/manager-id": "vc-a", VERSION: OLDER}}
+    world.cluster.seed(vm("old", labels={"app": "old"}, meta=at), service("old", {"app": "old"}))
+    for key in list(world.store.list("captures/")):
+        world.store.delete(key)
+    world.restart()
+    world.back_up(service("old", {"app": "old"}))
+    world.lose(vm("old"))
+    assert restore(command, "failover")[2][0] == "restorable"
+    world.cluster.seed(vm("here", meta=at))
+    ran = command("preflight", "--restore", "failover", "--from", "nightly")
+    assert (ran.code, ran.rows[2][0]) == (3, "not-restorable")
+    assert "was captured in this very vCenter (vc-a)" in ran.out
+    world.cluster.calls.fail("list", Forbidden("denied"), on="VirtualMachine ")
+    assert command("preflight", "--restore", "failover", "--from", "nightly").code == 1
+
+
+def test_the_vadp_job_stands_where_the_capture_does(world: World, command: CommandLine) -> None:
+    content = world.document(SEAL)
+    content["vadp"] |= {"job": "gold", "restore_point": "rp-7"}
+    body = canonical(schema.Seal.model_validate(content))
+    world.store.delete(SEAL)
+    world.store.put(SEAL, body, sha256=digest(body))
+    ran = command("preflight", "--restore", "new", "--from", "nightly")
+    assert "from nightly/20260301T120000Z (VADP job gold, restore point rp-7); target:" in ran.lines[0]
+
+
 def test_a_capture_of_an_earlier_release_is_judged_by_its_objects(world: World, command: CommandLine) -> None:
     world.lose(*OBJECTS)
     content = world.document(SEAL)

@@ -110,13 +110,21 @@ def restore_table(check: RestoreCheck, captured: CapturedApplications, recorded:
         document={
             "restore": check.kind.value,
             "capture": str(captured.capture.ref),
+            "vadp": {"job": captured.vadp.job, "restore_point": captured.vadp.restore_point},
             "release": list(releases),
             "recorded": str(recorded) if recorded else "",
             "applications": [_entry(each, check) for each in check.verdicts],
         },
-        above=[f"restore {check.kind} from {captured.capture.ref}; target: {', '.join(releases) or 'none'}"],
+        above=[_heading(check.kind, captured, ", ".join(releases) or "none")],
         below=list(_below(check, recorded)),
     )
+
+
+def _heading(kind: RestoreKind, captured: CapturedApplications, target: str) -> str:
+    job, point = captured.vadp.job, captured.vadp.restore_point
+    named = [f"VADP job {job}" if job else "", f"restore point {point}" if point else ""]
+    of_job = f" ({', '.join(filter(None, named))})" if any(named) else ""
+    return f"restore {kind} from {captured.capture.ref}{of_job}; target: {target}"
 
 
 def _row(each: ApplicationVerdict, check: RestoreCheck) -> Row:

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.backup.capture import LeftOut
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption
@@ -148,6 +149,9 @@ def _below(taken: TakenCapture, comparison: JobComparison | None) -> Iterator[st
         yield "no VM belongs in the VADP job"
     elif alone:
         yield f"{alone} of {len(taken.vms)} VMs have no application, and belong in the VADP job all the same"
+    for each in taken.seal.applications or ():
+        if each.verdict == Verdict.NOT_RESTORABLE:
+            yield f"not restorable: {each.namespace}/{each.name}: {each.blocking_reasons()}"
     if comparison and comparison.missing:
         names = ", ".join(map(str, comparison.missing))
         yield f"the job does not save {len(comparison.missing)} of {len(taken.vms)} VMs: {names}"
@@ -182,6 +186,7 @@ def _document(taken: TakenCapture, comparison: JobComparison | None) -> Mapping[
             for entry in taken.objects
         ],
         "left_out": [{"object": str(left.ref), "reason": left.reason} for left in taken.left_out],
+        "applications": [each.model_dump(mode="json") for each in seal.applications or ()],
         "not_captured": [missed.model_dump(mode="json") for missed in seal.not_captured],
         "vms": [
             {
