@@ -22,6 +22,7 @@ from velero_vmservice.cli.registration.commands import registration
 from velero_vmservice.cli.report import report
 from velero_vmservice.cli.restore import restore
 from velero_vmservice.cli.vadp.capture import capture
+from velero_vmservice.cli.vadp.saved_vm import extraconfig, validate_vmx
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import VmServiceError
 
@@ -48,6 +49,8 @@ commands.add_command(install)
 commands.add_command(install_launcher_command)
 commands.add_command(capture)
 commands.add_command(preflight)
+commands.add_command(validate_vmx)
+commands.add_command(extraconfig)
 commands.add_command(coverage)
 commands.add_command(plan)
 commands.add_command(restore)

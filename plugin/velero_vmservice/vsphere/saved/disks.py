@@ -41,6 +41,11 @@ class DiskComparison:
     recorded_twice: tuple[str, ...] = ()
 
     @property
+    def listed(self) -> tuple[RecordedDisk, ...]:
+        """The recorded disks, those that the VMX has first."""
+        return (*self.recorded.values(), *self.lacking)
+
+    @property
     def unrecorded(self) -> tuple[VirtualDisk, ...]:
         """Disks of the VMX that are in no list."""
         return tuple(disk for disk in self.attached if disk.node not in self.recorded)

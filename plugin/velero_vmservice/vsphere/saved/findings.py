@@ -25,6 +25,11 @@ class Severity(StrEnum):
     WARNING = "warning"
     NOTE = "note"
 
+    @property
+    def grave(self) -> bool:
+        """Whether it keeps the VM from being restored, or from being judged."""
+        return self in (Severity.UNREADABLE, Severity.ERROR)
+
 
 class Verdict(StrEnum):
     """Whether RegisterVM could bring the VM back with what the file says."""
