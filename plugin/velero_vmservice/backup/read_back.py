@@ -31,21 +31,34 @@ class ReadBack:
 
 
 def read_back(store: ObjectStore, run: BackupRun, key: str, sha256: str) -> ReadBack:
-    """Read one document of the run; raises `Corrupt` if it is gone or not what was captured.
+    """Read one document of a run that is under way; raises `Corrupt` if it is gone or not what was captured.
 
-    `sha256` is what it was written with, '' if another process wrote it.
+    `sha256` is what it was written with, '' if another process wrote it. Raises `InvalidSettings` if another cluster
+    wrote it.
+    """
+    document, digest = read_whole(store, run, key, sha256)
+    if isinstance(document, NamespaceFacts):
+        check_writer(run, document.backup_uid, key=key)
+        return ReadBack(key, digest, backup_scope.reduced(document), restorability.namespace_findings(document))
+    check_writer(run, document.provenance.backup_uid, key=key)
+    return ReadBack(key, digest, document)
+
+
+def read_whole(store: ObjectStore, run: BackupRun, key: str, sha256: str = "") -> tuple[Capture | NamespaceFacts, str]:
+    """Return one document of a run, and its digest; raises `Corrupt` if it is gone, or is not what it should be.
+
+    It has to have the digest, where that is known, and to say of itself that it is about the object, or the namespace,
+    and the run that its key names.
     """
     body = _written(store, key, sha256)
     digest = documents.digest(body)
     if key.startswith(f"{run.prefix}namespaces/"):
         facts = documents.parse(NamespaceFacts, body, key=key)
-        check_writer(run, facts.backup_uid, key=key)
         check_facts(facts, run.namespace_of(key), run)
-        return ReadBack(key, digest, backup_scope.reduced(facts), restorability.namespace_findings(facts))
+        return facts, digest
     capture = documents.parse(Capture, body, key=key)
-    check_writer(run, capture.provenance.backup_uid, key=key)
     check_capture(capture, _captured_object(key), run)
-    return ReadBack(key, digest, capture)
+    return capture, digest
 
 
 def _written(store: ObjectStore, key: str, sha256: str) -> bytes:

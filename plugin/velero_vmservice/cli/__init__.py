@@ -10,6 +10,7 @@ import structlog
 
 from velero_vmservice import __version__, logs
 from velero_vmservice.cli import access
+from velero_vmservice.cli.captures.commands import captures
 from velero_vmservice.cli.captures.coverage import coverage
 from velero_vmservice.cli.doctor import doctor
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
@@ -55,6 +56,7 @@ commands.add_command(coverage)
 commands.add_command(plan)
 commands.add_command(restore)
 commands.add_command(report)
+commands.add_command(captures)
 commands.add_command(prune)
 commands.add_command(doctor)
 commands.add_command(registration)

@@ -9,6 +9,7 @@ import click
 import durationpy
 
 from velero_vmservice.cli.exit_codes import WrongUsage
+from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.restore import policy
@@ -66,6 +67,11 @@ class Duration(click.ParamType[float]):
         if seconds <= 0:
             self.fail(f'"{value}" is not a duration such as 90s, 10m or 12h', param, ctx)
         return float(seconds)
+
+
+def examples(*commands: str) -> str:
+    """Return the epilog of a command's help: examples, each on a line of its own, to be copied."""
+    return "\n".join(("\b", "Examples:", *(f"  {terminal.PROGRAM} {command}" for command in commands)))
 
 
 timeout = click.option(

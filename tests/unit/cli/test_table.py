@@ -34,6 +34,16 @@ TABLES = {
         ["BY", "RESTORE POINT", "APPLICATION"],
     ),
     "report list": (("report", "list"), ["STARTED", "RESTORE", "WHERE"], ["ENDPOINT"]),
+    "captures list": (
+        ("captures", "list"),
+        ["CAPTURE", "AGE", "MADE BY", "SEALED", "OBJECTS", "VMS", "VADP JOB", "RESTORE POINT", "NAMESPACES"],
+        ["TAGS", "LOCATION", "SIZE", "WHERE"],
+    ),
+    "captures show": (
+        ("captures", "show", "nightly"),
+        ["APPLICATION", "VERDICT", "OBJECT", "VERSION", "FINDINGS"],
+        ["NEEDS"],
+    ),
     "doctor": (("doctor", "--cluster-only"), ["STATE", "CHECK", "ESTABLISHED"], ["HINT"]),
     "registration status": (
         ("registration", "status", "nightly"),

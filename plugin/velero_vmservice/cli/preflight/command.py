@@ -12,7 +12,7 @@ from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import namespace_mapping, table_output
+from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import (
     chosen_applications,
     compared_table,
@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from velero_vmservice.cli.views.table import Output
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "preflight -n shop",
+        "preflight --all-namespaces -o wide",
+        "preflight -n shop front -o json",
+        "preflight --restore new --from nightly --into shop-test",
+        "preflight --restore in-place --from nightly --record before.json",
+        "preflight --compare before.json",
+    )
+)
 @click.argument("applications", nargs=-1, metavar="[APPLICATION]...")
 @click.option(
     "-n",
@@ -82,7 +91,7 @@ def preflight(
     compare: Path | None,
     output: Output,
 ) -> None:
-    r"""Say of each application whether a backup made now could be restored, and why not; nothing is written.
+    """Say of each application whether a backup made now could be restored, and why not; nothing is written.
 
     Checks that VMs are stable and recorded, PVCs bound, bootstrap objects there, members linked both ways and selectors
     matched; in vCenter, where the settings name one, that each record can be read. An APPLICATION is the name of one of
@@ -90,15 +99,6 @@ def preflight(
 
     With --restore it checks before the VADP restore whether the capture could be restored so: release, namespace, VM
     classes, storage policies, names and BIOS UUIDs; in place, that the VMs are there and newer. Nothing is powered off.
-
-    \b
-    Examples:
-      velero-vmservice preflight -n shop
-      velero-vmservice preflight --all-namespaces -o wide
-      velero-vmservice preflight -n shop front -o json
-      velero-vmservice preflight --restore new --from nightly --into shop-test
-      velero-vmservice preflight --restore in-place --from nightly --record before.json
-      velero-vmservice preflight --compare before.json
     """
     restoring = bool(capture or location or mapping or into or record)
     if compare:

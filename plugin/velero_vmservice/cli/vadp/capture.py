@@ -12,7 +12,7 @@ from velero_vmservice.backup.capture import LeftOut
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import pairs, table_output
+from velero_vmservice.cli.options import examples, pairs, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.errors import InvalidItem
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (Column("VM"), Column("BACKUP VERSION", wide=True), Column("IN JOB"), Column("APPLICATION"))
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "capture -n shop --vadp-job nightly",
+        "capture --all-namespaces --vadp-job nightly --restore-point 4711 -o json",
+        "capture -n shop -l app=web --job-vms job-vms.txt",
+    )
+)
 @click.option(
     "-n",
     "--namespace",
@@ -68,16 +74,10 @@ def capture(
     job_vms: IO[bytes] | None,
     output: Output,
 ) -> None:
-    r"""Capture groups and services without Velero; print every VM that belongs in the same VADP job.
+    """Capture groups and services without Velero; print every VM that belongs in the same VADP job.
 
     Each object is stored durably, then all are sealed and read back. Repeating the command makes another capture; one
     that was stopped half-way is never restored. Stores in the settings' bucket, else in Velero's default location.
-
-    \b
-    Examples:
-      velero-vmservice capture -n shop --vadp-job nightly
-      velero-vmservice capture --all-namespaces --vadp-job nightly --restore-point 4711 -o json
-      velero-vmservice capture -n shop -l app=web --job-vms job-vms.txt
     """
     if bool(namespaces) == all_namespaces:
         raise WrongUsage("name namespaces with -n, or ask for --all-namespaces")

@@ -1,0 +1,20 @@
+"""`velero-vmservice captures`: one module for each of its commands."""
+
+from __future__ import annotations
+
+import click
+
+from velero_vmservice.cli.captures.listing import list_captures
+from velero_vmservice.cli.captures.show import show
+
+
+@click.group()
+def captures() -> None:
+    """List, show, compare, verify, export and prune captures, Velero's and those of `capture` alike.
+
+    CAPTURE is NAME or NAME/TIME as `captures list` prints it; NAME alone stands for the newest of that name.
+    """
+
+
+captures.add_command(list_captures)
+captures.add_command(show)

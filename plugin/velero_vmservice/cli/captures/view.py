@@ -1,0 +1,91 @@
+"""What several commands about captures share: their options, and how one capture is described."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from velero_vmservice.captures.selection import Entry, namespaces
+from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.options import Duration
+from velero_vmservice.cli.views import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+
+    from velero_vmservice.archive.schema import Seal
+    from velero_vmservice.captures.catalogue import StoredCapture
+    from velero_vmservice.errors import VmServiceError
+
+_MINUTE: Final = 60
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+
+location = click.option(
+    "--location", default="", metavar="NAME", help="Look in the bucket of this BackupStorageLocation alone."
+)
+namespace = click.option(
+    "-n",
+    "--namespace",
+    cls=NamespaceOption,
+    default="",
+    metavar="NS",
+    help="Captures that have anything of this namespace.",
+)
+vadp_job = click.option("--vadp-job", "job", default="", metavar="NAME", help="Captures of this VADP job.")
+older_than = click.option(
+    "--older-than", type=Duration(), metavar="DURATION", help="Captures at least as old as that, e.g. 12h or 30d."
+)
+newer_than = click.option("--newer-than", type=Duration(), metavar="DURATION", help="Captures at most as old as that.")
+
+
+def age(since: timedelta) -> str:
+    """Return an age as kubectl writes it, in its greatest unit."""
+    seconds = max(int(since.total_seconds()), 0)
+    for unit, length in (("d", _DAY), ("h", _HOUR), ("m", _MINUTE)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def sealed(capture: StoredCapture, seal: Seal | None, fault: VmServiceError | None) -> str:
+    """Return whether a capture is whole, in a word."""
+    if seal is not None:
+        return "yes"
+    if not capture.sealed:
+        return "no"
+    return "unread" if fault is not None and fault.transient else "unusable"
+
+
+def remark_unread(unread: Iterable[VmServiceError]) -> None:
+    """Say on standard error which buckets could not be listed."""
+    for error in unread:
+        terminal.remark(f"not listed: {error.message}")
+
+
+def unread_document(unread: Iterable[VmServiceError]) -> list[Mapping[str, str]]:
+    """Return the same for programs."""
+    return [{"error": error.message, "hint": error.hint} for error in unread]
+
+
+def described(capture: StoredCapture, seal: Seal | None, fault: VmServiceError | None) -> dict[str, Any]:
+    """Return what programs are told of a capture."""
+    entry, run = Entry(capture=capture, seal=seal, fault=fault), capture.run
+    return {
+        "capture": str(capture.ref),
+        "name": run.name,
+        "started": run.started,
+        "made_by": run.maker.value,
+        "location": run.location,
+        "namespaces": list(namespaces(capture)),
+        "vadp": {"job": entry.job, "restore_point": entry.restore_point},
+        "tags": dict(entry.tags),
+        "sealed": sealed(capture, seal, fault),
+        "fault": fault.message if fault else "",
+        "where": capture.where,
+        "endpoint": capture.store.endpoint,
+        "bytes": capture.size,
+        "documents": len(capture.documents),
+    }
