@@ -21,6 +21,7 @@ from velero_vmservice.app.foundation import Foundation
 from velero_vmservice.archive.pruning.survey import Pruning
 from velero_vmservice.captures.catalogue import Catalogue
 from velero_vmservice.captures.covering import Covering
+from velero_vmservice.captures.matching.choosing import CaptureChoice
 from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
 from velero_vmservice.preflight.before_restore import BeforeRestore
@@ -67,6 +68,7 @@ class App:
     reports: Reports
     pruning: Pruning
     catalogue: Catalogue
+    capture_choice: CaptureChoice
     capturing: Capturing
     looks: Looks
     before_restore: BeforeRestore
@@ -151,6 +153,7 @@ def assemble(
             own_bucket=foundation.own_bucket,
         ),
         catalogue=catalogue,
+        capture_choice=CaptureChoice(catalogue=catalogue, cluster=cluster),
         capturing=backing_up.capturing,
         looks=Looks(cluster=cluster, clock=clock, vsphere=registration.looks(foundation, vsphere)),
         before_restore=BeforeRestore(

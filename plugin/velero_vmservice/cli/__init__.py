@@ -12,6 +12,7 @@ from velero_vmservice import __version__, logs
 from velero_vmservice.cli import access
 from velero_vmservice.cli.captures.commands import captures
 from velero_vmservice.cli.captures.coverage import coverage
+from velero_vmservice.cli.captures.match import match
 from velero_vmservice.cli.doctor import doctor
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.in_velero.install import install, install_launcher_command
@@ -53,6 +54,7 @@ commands.add_command(preflight)
 commands.add_command(validate_vmx)
 commands.add_command(extraconfig)
 commands.add_command(coverage)
+commands.add_command(match)
 commands.add_command(plan)
 commands.add_command(restore)
 commands.add_command(report)

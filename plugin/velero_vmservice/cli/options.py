@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 import durationpy
 
+from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.restore import policy
 from velero_vmservice.restore.policy import RestorePolicy
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
@@ -80,6 +82,21 @@ timeout = click.option(
     metavar="DURATION",
     help="Stop waiting after this time, e.g. 90s, 10m or 12h, and exit with 4; without it there is no limit.",
 )
+
+
+def namespaces_option(help_text: str) -> Callable[[FC], FC]:
+    """Return the repeatable option `-n`, which a command gets as the argument `namespaces`."""
+    return click.option(
+        "-n", "--namespace", "namespaces", cls=NamespaceOption, multiple=True, metavar="NS", help=help_text
+    )
+
+
+def read_time(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    """Return a time as keys of the bucket spell it, '' for none."""
+    if text and not (compact := compact_time(text)):
+        raise click.BadParameter(f'"{text}" is no time like 2026-11-24T11:42:40Z or 20261124T114240Z')
+    return compact if text else ""
+
 
 namespace_mapping = click.option(
     "--namespace-mapping",

@@ -10,12 +10,11 @@ from velero_vmservice import documents
 from velero_vmservice.archive import schema
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import output, table_output
+from velero_vmservice.cli.options import output, read_time, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.report import render_terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
 from velero_vmservice.errors import NotFound
-from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import PAGE, REPORT
 
@@ -39,15 +38,9 @@ def report() -> None:
     """Show the report of a restore (report RESTORE), or list the reports that are stored (report list)."""
 
 
-def _time(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
-    if text and not (compact := compact_time(text)):
-        raise click.BadParameter(f'"{text}" is not a time like 2026-11-24T11:42:40Z or 20261124T114240Z')
-    return compact if text else ""
-
-
 @report.command()
 @click.argument("restore")
-@click.option("--started", default="", callback=_time, metavar="TIME", help="Of the run that started then.")
+@click.option("--started", default="", callback=read_time, metavar="TIME", help="Of the run that started then.")
 @output("text", "json", "html")
 def show(restore: str, started: str, form: str) -> None:
     """Show the report of RESTORE: of Velero's own run, or of the one that started at TIME.

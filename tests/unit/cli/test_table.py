@@ -23,6 +23,11 @@ MONTH = 31 * 24 * 3600.0
 LONG = "the platform team has this port on its list of those that it does not allow"
 TABLES = {
     "plan": (("plan", "nightly"), ["ACTION", "OBJECT", "VMS", "WHY"], ["DIFFERENCES", "DROPPED"]),
+    "match": (
+        ("match", "--time", "2026-04-01T00:00:00Z"),
+        ["FIT", "CAPTURE", "VADP JOB", "RESTORE POINT", "VMS", "EVIDENCE"],
+        ["MADE BY"],
+    ),
     "prune": (
         ("prune",),
         ["WHAT", "NAME", "STARTED", "AGE", "SIZE", "DOCUMENTS", "WHERE"],

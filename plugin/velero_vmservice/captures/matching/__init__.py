@@ -1,0 +1,1 @@
+"""Which capture fits the VMs that are there: what is read for it, and the pure ranking."""

@@ -1,0 +1,170 @@
+"""`velero-vmservice match`: the captures, ranked by how well they fit the VMs that a VADP product has brought back."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from velero_vmservice.archive.schema import moment
+from velero_vmservice.captures.matching import ranking
+from velero_vmservice.captures.matching.choosing import MatchRequest
+from velero_vmservice.captures.matching.ranking import Fit, Presence
+from velero_vmservice.cli import access
+from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
+from velero_vmservice.cli.options import namespace_mapping, namespaces_option, read_time, table_output
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
+from velero_vmservice.vmoperator.virtual_machine import recorded_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.captures.matching.choosing import Ranking
+    from velero_vmservice.captures.matching.ranking import Match, VmEvidence
+    from velero_vmservice.cli.views.table import Output
+
+_COLUMNS: Final = (
+    Column("FIT"),
+    Column("CAPTURE"),
+    Column("VADP JOB"),
+    Column("RESTORE POINT"),
+    Column("MADE BY", wide=True),
+    Column("VMS"),
+    Column("EVIDENCE"),
+)
+_STYLES: Final = {Fit.EXACT: "green", Fit.OLDER: "green", Fit.NEWER: "yellow"}
+_MOST_VMS: Final = 20
+"""VMs of the best capture that are listed below the table; the JSON has all of them."""
+
+
+@click.command()
+@namespaces_option("A namespace of the captures; repeatable. All namespaces without it.")
+@click.option("--application", default="", metavar="NAME", help="Compare the VMs of this application alone.")
+@click.option("--restore-point", default="", metavar="ID", help="Rank by this restore point of the VADP job.")
+@click.option("--vadp-job", "job", default="", metavar="NAME", help="The VADP job of the --restore-point.")
+@click.option(
+    "--time", default="", callback=read_time, metavar="TIME", help="Rank by the time of the restore point, UTC."
+)
+@namespace_mapping
+@table_output
+def match(
+    namespaces: tuple[str, ...],
+    *,
+    application: str,
+    restore_point: str,
+    job: str,
+    time: str,
+    mapping: Mapping[str, str],
+    output: Output,
+) -> None:
+    r"""Rank the captures by how well they fit the VMs that are registered now, the best first.
+
+    A capture is exact where every VM has the backup version that the capture has, older where a VM was recorded since,
+    newer where a VM comes from an older restore point, and unrelated where the VMs of its names have other UUIDs. What
+    cannot be compared is unknown. With --restore-point or --time the VMs are not looked at. Exits with 3 if no capture
+    is known to fit.
+
+    \b
+    Examples:
+      velero-vmservice match -n shop
+      velero-vmservice match -n shop --application web -o wide
+      velero-vmservice match --restore-point 4711 --vadp-job nightly
+      velero-vmservice match --time 2026-11-30T04:00:00Z -o name
+    """
+    if restore_point and time:
+        raise WrongUsage("name a --restore-point or a --time, not both")
+    if job and not restore_point:
+        raise WrongUsage("--vadp-job says whose --restore-point is meant, and none is named")
+    _, plugin = access.connect()
+    ranked = plugin.capture_choice.ranked(
+        MatchRequest(
+            namespaces=namespaces,
+            application=application,
+            mapping=mapping,
+            restore_point=restore_point,
+            job=job,
+            time=moment(time) if time else None,
+        )
+    )
+    for problem in ranked.problems:
+        terminal.remark(problem)
+    best = ranking.best(ranked.matches)
+    Table(
+        columns=_COLUMNS,
+        rows=[_row(entry) for entry in ranked.matches],
+        document={
+            "best": str(best.candidate.ref) if best else None,
+            "captures": list(map(_described, ranked.matches)),
+        },
+        below=list(_below(ranked, best)),
+    ).show(output)
+    sys.exit(ExitCode.DONE if best else ExitCode.BLOCKED)
+
+
+def _row(entry: Match) -> Row:
+    candidate = entry.candidate
+    return Row(
+        name=str(candidate.ref),
+        cells=(
+            (str(entry.fit), _STYLES.get(entry.fit, "")),
+            str(candidate.ref),
+            candidate.job,
+            candidate.restore_point,
+            str(candidate.ref.maker),
+            f"{entry.compared}/{len(entry.vms)}" if entry.vms else "",
+            Sentences(ranking.counted(entry.vms)),
+        ),
+    )
+
+
+def _below(ranked: Ranking, best: Match | None) -> Iterator[str]:
+    shown = best or ranked.matches[0]
+    for vm in shown.vms[:_MOST_VMS]:
+        yield f"{shown.candidate.ref}: {evidence_sentence(vm)}"
+    if len(shown.vms) > _MOST_VMS:
+        yield f"{len(shown.vms) - _MOST_VMS} more VMs: repeat the command with -o json"
+    if best is None:
+        yield "no capture is known to fit; name the one to restore: velero-vmservice restore --from CAPTURE"
+    else:
+        yield f"restore the best: velero-vmservice restore --from {best.candidate.ref}"
+
+
+def evidence_sentence(vm: VmEvidence) -> str:
+    """Return what one VM says about a capture."""
+    name = "/".join(vm.name)
+    if vm.presence is Presence.MISSING:
+        return f"{name} is not registered; the capture has {_version(vm.captured)}"
+    uuids = f"UUIDs {vm.uuids}"
+    return f"{name} has {_version(vm.live)}, the capture {_version(vm.captured)}; {uuids}"
+
+
+def _version(version: str) -> str:
+    if not version:
+        return "no backup version"
+    time = recorded_at(version)
+    return f"backup version {version} ({time})" if time else f"backup version {version}"
+
+
+def _described(entry: Match) -> dict[str, Any]:
+    candidate = entry.candidate
+    return {
+        "capture": str(candidate.ref),
+        "maker": candidate.ref.maker,
+        "location": candidate.ref.location,
+        "fit": entry.fit,
+        "vadp": {"job": candidate.job, "restore_point": candidate.restore_point},
+        "vms": [
+            {
+                "namespace": vm.name[0],
+                "name": vm.name[1],
+                "fit": vm.fit,
+                "presence": vm.presence,
+                "captured_version": vm.captured,
+                "live_version": vm.live,
+                "uuids": vm.uuids,
+            }
+            for vm in entry.vms
+        ],
+    }
