@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from velero_vmservice.archive.findings import ApplicationObject, ApplicationVerdict, Finding, FindingCode, verdict
+from velero_vmservice.archive.findings import (
+    ApplicationObject,
+    ApplicationVerdict,
+    Finding,
+    FindingCode,
+    Verdict,
+    verdict,
+)
 from velero_vmservice.archive.topology import every_vm
 from velero_vmservice.backup.applications import connected, outermost
 from velero_vmservice.kube.manifest import NAMESPACE, VIRTUAL_MACHINE
@@ -81,18 +88,25 @@ def verdicts(
 def application_verdict(
     name: ObjectRef, objects: Iterable[ObjectRef], vms: Iterable[str], reasons: Iterable[Finding]
 ) -> ApplicationVerdict:
-    """Return the verdict that follows from the reasons; each is given once, those that block first."""
-    once = {(finding.code, finding.kind, finding.name, finding.message): finding for finding in reasons}
-    ordered = sorted(once.values(), key=lambda finding: (not finding.blocks, finding.severity == "note"))
-    return ApplicationVerdict(
-        verdict=verdict(ordered).value,
+    """Return the verdict on an application that follows from the reasons."""
+    application = ApplicationVerdict(
+        verdict=Verdict.RESTORABLE.value,
         kind=name.kind.name,
         namespace=name.namespace,
         name=name.name,
         objects=tuple(ApplicationObject(kind=ref.kind.name, name=ref.name) for ref in objects),
         vms=tuple(vms),
-        reasons=tuple(ordered),
     )
+    return judged(application, reasons)
+
+
+def judged(application: ApplicationVerdict, reasons: Iterable[Finding]) -> ApplicationVerdict:
+    """Return the application with these reasons, each once and those that block first, and what follows from them."""
+    ordered = sorted(reasons, key=lambda finding: (not finding.blocks, finding.severity == "note"))
+    once = dict[tuple[str, ...], Finding]()
+    for finding in ordered:
+        once.setdefault((finding.code, finding.kind, finding.name, finding.message), finding)
+    return application.model_copy(update={"verdict": verdict(ordered).value, "reasons": tuple(once.values())})
 
 
 def _concerning(findings: Iterable[Finding], objects: Collection[ObjectRef], vms: Collection[str]) -> Iterator[Finding]:

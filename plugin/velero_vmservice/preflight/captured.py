@@ -10,7 +10,7 @@ from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import Capture, captured_object
 from velero_vmservice.archive.store import check_facts, read_document
 from velero_vmservice.backup.assessment import application_verdict, assessed, by_namespace, verdicts
-from velero_vmservice.errors import NotFound, NotRestorable
+from velero_vmservice.errors import Corrupt, NotFound, NotRestorable
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def read_captured(capture: StoredCapture) -> CapturedApplications:
         ) from error
     facts = dict(_facts(capture, seal))
     applications = seal.applications if seal.applications is not None else tuple(_judged(capture, seal, facts))
+    for each in applications:
+        _demand_facts(each, facts)
     alone = (_alone(name, facts) for name in seal.without_application)
     return CapturedApplications(
         capture=capture,
@@ -59,6 +61,17 @@ def _facts(capture: StoredCapture, seal: Seal) -> Iterator[tuple[str, NamespaceF
         facts = read_document(capture.store, entry.key, NamespaceFacts, sha256=entry.sha256)
         check_facts(facts, facts.namespace, capture.run)
         yield facts.namespace, facts
+
+
+def _demand_facts(application: ApplicationVerdict, facts: Mapping[str, NamespaceFacts]) -> None:
+    """Raise `Corrupt` for an application whose VMs are not known: nothing could be said of them."""
+    known = facts[application.namespace].by_name if application.namespace in facts else {}
+    if unknown := [name for name in application.vms if name not in known]:
+        raise Corrupt(
+            f"the capture has no facts about {application.namespace}/{unknown[0]}, a VM of application"
+            f" {application.name}",
+            hint="use another capture: a document of this one is gone or was changed",
+        )
 
 
 def _judged(capture: StoredCapture, seal: Seal, facts: Mapping[str, NamespaceFacts]) -> Iterator[ApplicationVerdict]:

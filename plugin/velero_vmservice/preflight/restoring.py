@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.facts import difference
 from velero_vmservice.archive.findings import Finding, FindingCode
-from velero_vmservice.backup.assessment import application_verdict
-from velero_vmservice.kube.manifest import (
-    CAPTURED_KINDS,
-    NAMESPACE,
-    STORAGE_CLASS,
-    VIRTUAL_MACHINE,
-    ObjectRef,
-)
+from velero_vmservice.backup.assessment import judged
+from velero_vmservice.kube.manifest import NAMESPACE, STORAGE_CLASS, VIRTUAL_MACHINE
 from velero_vmservice.vmoperator.references import missing_references
 from velero_vmservice.vmoperator.releases import Feature
 from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
@@ -41,7 +35,6 @@ _FEATURES: Final = {
     RestoreKind.IN_PLACE: Feature.IN_PLACE_RESTORE,
     RestoreKind.FAILOVER: Feature.CROSS_VCENTER_FAILOVER,
 }
-_KINDS: Final = {kind.name: kind for kind in (*CAPTURED_KINDS, VIRTUAL_MACHINE)}
 
 _Entry = tuple[FindingCode, str]
 
@@ -65,9 +58,7 @@ def judge(
         *(_finding(VIRTUAL_MACHINE.name, vm.name, entry) for vm in restored for entry in _of_vm(kind, vm, target)),
         *(_as_captured(finding) for finding in application.reasons if finding.severity == "warning"),
     ]
-    name = ObjectRef(_KINDS[application.kind], application.namespace, application.name)
-    objects = (ObjectRef(_KINDS[part.kind], application.namespace, part.name) for part in application.objects)
-    return application_verdict(name, objects, application.vms, reasons)
+    return judged(application, reasons)
 
 
 def _finding(kind: str, name: str, entry: _Entry) -> Finding:

@@ -186,6 +186,17 @@ def test_a_capture_of_an_earlier_release_is_judged_by_its_objects(world: World, 
     assert restore(command, "new")[2][:4] == ["restorable", "shop/shop", "shop", "1"]
 
 
+def test_a_seal_that_names_vms_of_which_nothing_is_known_is_damaged(world: World, command: CommandLine) -> None:
+    content = world.document(SEAL)
+    content["applications"][0] |= {"kind": "Widget", "vms": ["web-1", "ghost"]}
+    body = canonical(schema.Seal.model_validate(content))
+    world.store.delete(SEAL)
+    world.store.put(SEAL, body, sha256=digest(body))
+    ran = command("preflight", "--restore", "new", "--from", "nightly")
+    assert (ran.code, ran.out) == (1, "")
+    assert "the capture has no facts about shop/ghost, a VM of application shop" in ran.err
+
+
 def test_a_capture_without_a_seal_is_never_restored(world: World, command: CommandLine) -> None:
     world.store.delete(SEAL)
     ran = command("preflight", "--restore", "new", "--from", "nightly")
