@@ -1,4 +1,4 @@
-"""The clock as the product sees it: the only source of time."""
+"""The port of the clock, the only source of time."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ class Clock(Protocol):
         """Return seconds that never go back, for ages and deadlines."""
 
     def sleep(self, seconds: float) -> None:
-        """Let at least this much time pass; never while Velero waits for an answer."""
+        """Wait for at least this time; never while Velero waits for an answer."""

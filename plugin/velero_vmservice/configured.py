@@ -1,12 +1,11 @@
-"""The settings as they are now, and the plugin as they make it.
+"""The present settings, and the plugin that they make.
 
-Settings come from the environment, the file below it, and the ConfigMap in Velero's namespace below both. The ConfigMap
-is read again for each process that Velero launches, so that no restart is needed. A backup is one process and keeps the
-settings that it began with. A restore that waits is polled by other processes, one for each round of polls, and each
-poll goes by the settings as they are then.
+Settings come from the environment, then the file, then the ConfigMap in Velero's namespace. The ConfigMap is read again
+for each process that Velero launches, so no restart is needed. A backup is one process and keeps its first settings. A
+waiting restore is polled by other processes, one for each round of polls, and each poll uses the settings of its time.
 
-Settings of the cluster that cannot be used stop nothing: those of before hold, at the start those of the process, and
-the log of each backup and restore has a warning. Those of the process itself have to be right without the cluster's.
+Unusable settings of the cluster stop nothing: the previous settings stay, at the start those of the process, and the
+log of each backup and restore has a warning. The settings of the process have to be valid without the cluster's.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ def load(cluster: Cluster | None = None, access: Access = AS_FOUND) -> Settings:
     """Return the settings of this process and of the cluster, with Velero's namespace.
 
     Where the process has a bucket of its own, the cluster may have no Velero: the namespace is then ''.
-    Raises `InvalidSettings`, and what the cluster raises. Those of the process have to be right by themselves.
+    Raises `InvalidSettings`, and what the cluster raises. Those of the process have to be valid by themselves.
     """
     written = access.written()
     reading.checked(written)
@@ -76,14 +75,14 @@ def _connected(access: Access) -> Cluster:
 
 @cache
 def _private_directory() -> Path:
-    """Return the directory for what Secrets hold, made when the first is kept and removed when the process exits."""
+    """Return the directory for the content of Secrets, made on first use and removed when the process exits."""
     directory = private_directory()
     atexit.register(directory.cleanup)
     return Path(directory.name)
 
 
 class LiveActions:
-    """The actions of the settings as they were when the process that calls them began; safe for many threads."""
+    """The actions by the settings at the start of the calling process; safe for many threads."""
 
     def __init__(
         self,
@@ -93,7 +92,7 @@ class LiveActions:
         *,
         problem: VmServiceError | None = None,
     ) -> None:
-        """Put the plugin together; `problem` is why the settings of the cluster are not part of these, if they are not.
+        """Put the plugin together; `problem` is the reason if the settings of the cluster are not part of these.
 
         Raises what `connect` raises.
         """
@@ -102,33 +101,33 @@ class LiveActions:
         self._settings = settings
         self._app = connect(settings)
         self._replaced: list[App] = []
-        """What the settings of before made, for as long as it is used or it owes results of restores."""
+        """Plugins of earlier settings that are still used or owe results of restores."""
         self._leases = Counter[int]()
-        """By the id of an App: how many calls, looks and ends of callers use it at this moment."""
+        """By the id of an App: the number of calls, looks and ends of callers that use it at this moment."""
         self._of_caller: dict[str, App] = {}
         self._lock = threading.Lock()
-        """Held for a moment by every call, and never while anything is asked for."""
+        """Held for a moment by every call, and never during a request."""
         self._renewal = threading.Lock()
-        """Held while settings are loaded, which may take seconds; only calls of new callers wait for it."""
+        """Held during a load of settings, which may take seconds; only calls of new callers wait for it."""
         self._note(problem)
 
     @property
     def app(self) -> App:
-        """The plugin as the newest settings that could be used make it."""
+        """The plugin of the newest usable settings."""
         return self._app
 
     @property
     def settings(self) -> Settings:
-        """The newest settings that could be used."""
+        """The newest usable settings."""
         return self._settings
 
     @property
     def problem(self) -> str:
-        """The code of what keeps the settings of the cluster from being used; '' where nothing does."""
+        """The code of the problem with the cluster's settings; '' if there is none."""
         return self._problem
 
     def table(self) -> ActionTable:
-        """Return actions that stand for whichever belong to the process that calls them."""
+        """Return actions that delegate to those of the calling process."""
         return ActionTable(
             backup=_Live(self, lambda actions: actions.backup),
             restore=_Live(self, lambda actions: actions.restore),
@@ -148,7 +147,7 @@ class LiveActions:
 
     @contextlib.contextmanager
     def of_caller(self) -> Iterator[ActionTable]:
-        """Give the actions that the calling process belongs to; their plugin stays open until the block is left."""
+        """Give the actions of the calling process; their plugin stays open until the block is left."""
         caller = CALLER.get()
         with self._lock:
             bound = self._of_caller.get(caller)
@@ -165,7 +164,7 @@ class LiveActions:
         return plugin
 
     def _release(self, *plugins: App) -> None:
-        """Count one use less of each, and close the plugins of before that are not used and owe nothing."""
+        """Count one use less of each, and close earlier plugins that are not used and owe nothing."""
         with self._lock:
             self._leases -= Counter(map(id, plugins))  # leaves no count of zero behind
             used = {*self._leases, *map(id, self._of_caller.values())}
@@ -176,11 +175,11 @@ class LiveActions:
             plugin.close()
 
     def _bound_anew(self, caller: str) -> App:
-        """Return what a new caller belongs to from now on, leased: the plugin of the settings as they are."""
+        """Bind a new caller to the plugin of the present settings, and return it, leased."""
         with self._renewal:
             with self._lock:
                 bound = self._of_caller.get(caller)
-                if bound is not None:  # by another call of the same process, which this one waited for
+                if bound is not None:  # bound by another call of the same process
                     return self._leased(bound)
             self._renew()
             with self._lock:
@@ -189,7 +188,7 @@ class LiveActions:
                 return self._leased(self._of_caller.setdefault(caller, self._app))
 
     def _renew(self) -> None:
-        """Take the settings over where they have changed; whatever keeps them from being used, those of before hold."""
+        """Apply changed settings; if they cannot be used, the previous ones stay."""
         try:
             settings = self._load(self._app.cluster)
             if settings == self._settings:
@@ -199,7 +198,7 @@ class LiveActions:
         except (Unavailable, Forbidden) as error:
             _log_unused("settings of the cluster not read", error)
             self._note(error)
-        except Exception as raised:  # noqa: BLE001 - logged; a backup goes on, whatever lies in the cluster
+        except Exception as raised:  # noqa: BLE001 - logged; a backup continues with any ConfigMap
             problem = as_ours(raised, _SUBJECT)
             _log_unused("settings not taken over", problem)
             self._note(problem)
@@ -212,12 +211,12 @@ class LiveActions:
             log.info("settings taken over")
 
     def _note(self, problem: VmServiceError | None) -> None:
-        """Note what keeps the settings of the cluster from being used; an API server that is away keeps none."""
+        """Note the problem with the cluster's settings; an unreachable API server is none."""
         self._problem = problem.code if problem is not None and not problem.transient else ""
         metrics.SETTINGS_UNUSED.set(bool(self._problem))
 
     def _ended(self, caller: str) -> None:
-        """Tell each plugin in use once; what that leaves to do may take minutes, and none is closed meanwhile."""
+        """Notify each plugin in use once; their remaining work may take minutes, and none is closed meanwhile."""
         with self._lock:
             used = [self._leased(plugin) for plugin in (self._app, *self._replaced)]
         try:
@@ -230,7 +229,7 @@ class LiveActions:
 
 
 class _Live(Mapping[str, Action]):
-    """A table whose actions are looked up anew at each call; the names are the same whatever the settings are."""
+    """A table whose actions are looked up at each call; the names are the same for all settings."""
 
     def __init__(self, live: LiveActions, kind: Callable[[ActionTable], Mapping[str, Action]]) -> None:
         self._live = live
@@ -252,7 +251,7 @@ class _Live(Mapping[str, Action]):
 
 
 class _LiveAction:
-    """An action of whichever plugin the calling process belongs to; each call keeps that plugin open while it runs."""
+    """An action of the calling process's plugin; each call keeps that plugin open while it runs."""
 
     def __init__(self, live: LiveActions, action: Callable[[ActionTable], Any]) -> None:
         self._live = live
@@ -276,9 +275,9 @@ class _LiveAction:
 
 
 def first_actions(access: Access = AS_FOUND) -> LiveActions:
-    """Return what a server begins with: of this process's settings alone where the cluster's cannot be read or used.
+    """Return a server's first actions, by this process's settings alone if the cluster's cannot be read or used.
 
-    Raises `InvalidSettings` where this process's own are wrong or cannot be used, or Velero's namespace is not known.
+    Raises `InvalidSettings` if this process's own cannot be used, or Velero's namespace is unknown.
     """
     own = reading.checked(access.written())
     renewed, connect = partial(load, access=access), partial(app.connect, login=access.login)
@@ -287,21 +286,21 @@ def first_actions(access: Access = AS_FOUND) -> LiveActions:
         if settings.velero_namespace:
             return LiveActions(renewed, connect, settings)
         problem = None
-    except Exception as raised:  # noqa: BLE001 - logged; whatever lies in the cluster, the plugin serves
+    except Exception as raised:  # noqa: BLE001 - logged; the plugin serves with any ConfigMap
         problem = as_ours(raised, _SUBJECT)
         _log_unused("settings of the cluster not used", problem)
     return LiveActions(renewed, connect, with_namespace(own, access), problem=problem)
 
 
 def with_namespace(own: Settings, access: Access = AS_FOUND) -> Settings:
-    """Return settings of this process with Velero's namespace; raises `InvalidSettings` where it is not known."""
+    """Return settings of this process with Velero's namespace; raises `InvalidSettings` if it is unknown."""
     if own.velero_namespace:
         return own
     return own.model_copy(update={VELERO_NAMESPACE: find_namespace(_connected(access), os.environ)})
 
 
 def _log_unused(event: str, error: VmServiceError) -> None:
-    """Log what keeps settings from being used: never as an error, which would make each backup PartiallyFailed."""
+    """Log the problem with settings, never as an error, which would make each backup PartiallyFailed."""
     write = log.info if isinstance(error, Unavailable) else log.warning
     write(
         event, cause=error.message, hint=error.hint, consequence="the settings of before, or those of the process, hold"

@@ -1,4 +1,4 @@
-"""Stored documents: what all of them have in common, how they are written, digested and read back."""
+"""Stored documents: their common form, how they are written, digested and read back."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Name = Annotated[str, AfterValidator(intern)]
-"""A string that is there many times: as a VM's name, in boot orders, in what an object needs."""
+"""A string with many copies, such as a VM's name, which is kept once."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-"""A digest as this plugin writes it. Any other text, the empty one included, would leave a document unchecked."""
+"""A digest in the plugin's form. Any other text, or an empty one, would leave a document unchecked."""
 
 Names = Annotated[tuple[str, ...], AfterValidator(shared_names)]
 
@@ -29,7 +29,7 @@ Pairs = Annotated[dict[str, str], AfterValidator(shared_pairs)]
 
 
 class Document(BaseModel):
-    """A stored value; unknown fields of a newer writer are kept out, never refused."""
+    """A stored value; unknown fields of a newer writer are ignored, never refused."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -46,7 +46,7 @@ def canonical(document: Document) -> bytes:
 
 
 def _pieces(document: Document) -> Iterator[bytes]:
-    """Write a document's lists one entry after the other: the facts of 10,000 VMs at once are 50 MiB."""
+    """Write a document's lists entry by entry, because the facts of 10,000 VMs at once are 50 MiB."""
     for number, name in enumerate(sorted(type(document).model_fields)):
         value = getattr(document, name)
         yield (b',"%b":' if number else b'{"%b":') % name.encode()
@@ -70,7 +70,7 @@ def digest(body: bytes) -> str:
 
 
 def parse(model: type[DocumentT], body: bytes, *, key: str) -> DocumentT:
-    """Read a stored document; raises `Corrupt`, naming the key, if it is none of ours or of a newer schema."""
+    """Read a stored document; raises `Corrupt` with the key if it is not the plugin's or of a newer schema."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -81,7 +81,7 @@ def parse(model: type[DocumentT], body: bytes, *, key: str) -> DocumentT:
 
 
 class Dropped(Document):
-    """One field that was taken off, and why."""
+    """One removed field, and the reason."""
 
     path: str
     reason: str

@@ -1,10 +1,10 @@
-"""What can go wrong, worded for the person on call.
+"""The errors of the plugin, worded for the person on call.
 
 Every error names what failed, on which object, the likely cause and what to do next. Adapters translate
-their libraries' exceptions into this tree, so that a decision rests on meaning and never on a status number.
+their libraries' exceptions into this tree, so that decisions rest on a meaning and never on a status number.
 
-A defect of our own is an incident: its object gets a description with an id, and the others go on. The traceback stands
-once in the plugin's own log, under the id.
+A defect of the plugin is an incident: its object gets a description with an id, and the other objects continue. The
+traceback is in the plugin's own log once, under the id.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from velero_vmservice.text import spelled_out
 log = structlog.get_logger()
 
 PATIENCE_SECONDS: Final = 300.0
-"""An object that a defect keeps from going on fails after this long: the same code will not do better in hours."""
+"""An object that a defect blocks fails after this time, because the same code will not succeed later."""
 _THEN: Final = "; then repeat the restore"
 
 
 class InReason(StrEnum):
-    """How much of a remedy the reason beside it states, so that a reader of both reads nothing twice."""
+    """The part of a remedy that the reason beside it already has, so that a reader of both reads nothing twice."""
 
     NOTHING = ""
     ACTION = "action"
-    """What to do, and not that the restore is to be repeated then."""
+    """The action, but not the repetition of the restore."""
     ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What a person should do about what keeps an object from coming back."""
+    """What a user should do to bring an object back."""
 
     sentence: str = ""
-    """'' where nothing is known."""
+    """'' if there is no advice."""
     in_reason: InReason = InReason.NOTHING
 
     def after(self, reason: str, *, joint: str = " | to do: ") -> str:
-        """Return a reason, and what of the remedy it does not say."""
+        """Return a reason, with the part of the remedy that it lacks."""
         if not self.sentence or self.in_reason is InReason.ALL:
             return reason
         return f"{reason}{_THEN}" if self.in_reason is InReason.ACTION else f"{reason}{joint}{self.sentence}"
@@ -55,23 +55,23 @@ NO_REMEDY: Final = Remedy()
 
 
 class VmServiceError(Exception):
-    """An error with a stable code and a remedy; what it quotes of another system is cleaned here.
+    """An error with a stable code and a remedy; text of other systems is cleaned here.
 
     Args:
         message: what failed, on which object, with the cause.
-        hint: what the reader can do next, in the imperative.
-        goes_on: whether the hint says itself which restore to make then.
+        hint: the reader's next action, in the imperative.
+        goes_on: whether the hint itself says which restore to make afterwards.
     """
 
     code: ClassVar[str] = "internal"
     transient: ClassVar[bool] = False
     """Whether the same call may succeed later by itself."""
     mendable: ClassVar[bool] = False
-    """Whether the same call may succeed later once a person mends what lies outside: rights, settings."""
+    """Whether the same call may succeed after a user has changed rights or settings."""
 
     @property
     def passing(self) -> bool:
-        """Whether the call is worth making again while a restore waits anyway."""
+        """Whether a waiting restore should make the call again."""
         return self.transient or self.mendable
 
     def __init__(self, message: str, *, hint: str = "", goes_on: bool = False) -> None:
@@ -85,7 +85,7 @@ class VmServiceError(Exception):
 
     @property
     def remedy(self) -> Remedy:
-        """What to do about an object that this has kept from coming back; the text of the error says the hint."""
+        """The remedy for an object that this error blocks; the error's text has the hint."""
         if not self.hint:
             return NO_REMEDY
         if self._goes_on:
@@ -107,11 +107,11 @@ class InvalidSettings(VmServiceError):
 
 
 class ForeignStorage(InvalidSettings):
-    """A storage location that is not S3, or none: nothing of this plugin can ever have been stored there."""
+    """A storage location that is not S3, or no location: it cannot have documents of this plugin."""
 
 
 class ReadOnlyStorage(InvalidSettings):
-    """A storage location that an administrator has set never to be written; it stays so until that is undone."""
+    """A storage location that an administrator has set to ReadOnly."""
 
 
 class NotFound(VmServiceError):
@@ -121,11 +121,11 @@ class NotFound(VmServiceError):
 
 
 class MissingBackup(NotFound):
-    """A Backup whose object is gone and whose capture is not found: whether it has one is not known."""
+    """A Backup whose object is gone and whose capture is not found; it is unknown whether it has one."""
 
 
 class NotRestorable(VmServiceError):
-    """A backup that holds nothing which could be replayed, or none of it as asked for."""
+    """A backup without anything to replay, or not in the requested way."""
 
     code = "not-restorable"
 
@@ -150,7 +150,7 @@ class Forbidden(VmServiceError):
 
 
 class Conflict(VmServiceError):
-    """The object changed under us; observe again."""
+    """The object has changed meanwhile; observe it again."""
 
     code = "conflict"
     transient = True
@@ -163,32 +163,32 @@ class Rejected(VmServiceError):
 
 
 class DryRunUnsupported(Rejected):
-    """A dry run was refused because an admission webhook cannot be asked without consequences."""
+    """A dry run was refused because an admission webhook has side effects."""
 
 
 class Defect(VmServiceError):
-    """Something that the code was not written for: its own log has the details under an id, a reader has the id."""
+    """An unexpected exception: the plugin's log has the details under an id, and the user gets the id."""
 
     code = "internal"
 
 
 class Unavailable(VmServiceError):
-    """The other side is away, slow or overloaded; the same call may succeed later."""
+    """The other system is away, slow or overloaded; the same call may succeed later."""
 
     code = "unavailable"
     transient = True
 
 
 class AnswerTooLong(Unavailable):
-    """An answer has more bytes than any sound one; asked for less, the other side may do better."""
+    """An answer has more bytes than any valid one; a smaller request may succeed."""
 
 
 class TimedOut(Unavailable):
-    """The other side was asked and did not end its answer in time; asked for less, it may do better."""
+    """An answer did not end in time; a smaller request may succeed."""
 
 
 class NotSent(Unavailable):
-    """The request did not reach the other side for certain; where a call must not be made twice, that matters."""
+    """The request certainly did not reach the other system, which matters for calls that must not be repeated."""
 
 
 def _codes(kind: type[VmServiceError] = VmServiceError) -> set[str]:
@@ -200,7 +200,7 @@ CODES: Final = tuple(sorted(_codes()))
 
 
 def advised(hint: str) -> str:
-    """Return a hint as the sentence that a report tells what to do with; '' for none."""
+    """Return a hint as a sentence for a report; '' for none."""
     return f"{_capitalised(hint)}{_THEN}." if hint else ""
 
 
@@ -210,22 +210,22 @@ def _capitalised(hint: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """A defect as it was first met."""
+    """The first occurrence of a defect."""
 
     began: float
     place: str
-    """Where in the code, so that the same defect is logged once."""
+    """The place in the code, so that the same defect is logged once."""
     defect: Defect
 
 
 class Incidents:
-    """The defects that a restore's objects and namespaces have met and not got over."""
+    """The open defects of a restore's objects and namespaces."""
 
     def __init__(self) -> None:
         self._open: dict[str, Incident] = {}
 
     def met(self, key: str, subject: str, error: Exception, *, now: float) -> Defect:
-        """Log an unexpected exception, once for as long as it comes again at the same place; return it in words."""
+        """Log an unexpected exception, once while it recurs at the same place; return a text about it."""
         place = _place(error)
         known = self._open.get(key)
         if known is None or known.place != place:
@@ -234,21 +234,21 @@ class Incidents:
         return known.defect
 
     def last(self, key: str, *, now: float) -> bool:
-        """Say whether nothing but defects was met for longer than is waited."""
+        """Say whether a defect has lasted longer than the limit."""
         known = self._open.get(key)
         return known is not None and now - known.began >= PATIENCE_SECONDS
 
     def holds(self, key: str) -> bool:
-        """Say whether something was met and not got over."""
+        """Say whether there is an open defect."""
         return key in self._open
 
     def over(self, key: str) -> None:
-        """Forget what was met: it goes on."""
+        """Forget the defect, because the object continues."""
         self._open.pop(key, None)
 
 
 def reported(error: Exception, subject: str) -> Defect:
-    """Log an unexpected exception with its traceback; return what others may read about it."""
+    """Log an unexpected exception with its traceback; return an error for users."""
     incident = secrets.token_hex(4)
     INTERNAL_ERRORS.inc()
     log.error("internal error", incident=incident, object=subject, exc_info=error, private=True)
@@ -259,7 +259,7 @@ def reported(error: Exception, subject: str) -> Defect:
 
 
 def as_ours(error: Exception, subject: str) -> VmServiceError:
-    """Return an error of ours as it is, and any other as a reported defect: for what must not fail, whatever comes."""
+    """Return a `VmServiceError` unchanged, and any other exception as a reported defect."""
     return error if isinstance(error, VmServiceError) else reported(error, subject)
 
 

@@ -1,20 +1,20 @@
-"""One log, two readers: the sidecar's own standard error, and the log of the backup or restore in progress.
+"""One log for two places: the sidecar's own standard error, and the log of the backup or restore in progress.
 
-Both get the JSON lines that go-plugin defines (`@message`, `@level`, `@timestamp`, further keys as fields). What is
-logged while Velero waits for a call is copied to the session the call came in on. Velero trusts those lines:
+Both get the JSON lines that go-plugin defines (`@message`, `@level`, `@timestamp`, further keys as fields). Lines that
+are logged during a call of Velero are copied to the session of that call. Velero trusts those lines:
 
 - it counts a backup's lines of level `warn` and `error` as the backup's warnings and errors
   (velero: pkg/util/logging/log_counter_hook.go), so `error` makes a backup PartiallyFailed;
 - it panics on a `namespace`, `resource` or `name` that is not a string (same file), and on an `@message`, `@level` or
-  `@timestamp` that is none (go-plugin: log_entry.go), so every value sent is a string;
-- it panics on an `error` that is not a Go error (same file), which nothing that arrives as JSON is: so no line has that
-  key, and what went wrong is `cause`;
-- it takes a line of 64 KiB or more apart (go-plugin: client.go).
+  `@timestamp` that is not one (go-plugin: log_entry.go), so every value is sent as a string;
+- it panics on an `error` that is not a Go error (same file), and no JSON value is one: so no line has that key, and the
+  reason of a failure is `cause`;
+- it splits a line of 64 KiB or more (go-plugin: client.go).
 
-A traceback is for us alone and never copied, nor is a line bound with `private=True`.
+Tracebacks are never copied, nor are lines bound with `private=True`.
 
-A value is what a person searches for: a list is one value, `a,b`, cut where it is long. `docs/runbook.md` has the keys,
-each with its one meaning.
+Values are made for searches: a list is one value, `a,b`, and is cut if it is long. `docs/runbook.md` has the keys, each
+with its one meaning.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 SESSION: ContextVar[Callable[[bytes], None] | None] = ContextVar("session", default=None)
-"""Takes one line, newline included, for the session that the current call belongs to."""
+"""Takes one line, newline included, for the session of the current call."""
 
 _PRIVATE: Final = frozenset({"private", "exc_info", "exception", "stack", "stack_info"})
 _VALUE_CHARACTERS: Final = 4_000
 _LINE_BYTES: Final = 60_000
 """Below the 64 KiB at which go-plugin splits a line."""
 _LISTED: Final = 20
-"""How many entries of a list a line names: enough for most applications, and still a line that can be read."""
+"""The most entries of a list in a line: enough for most applications, and still readable."""
 _KEYS_OF_VELERO: Final = {"error": "cause"}
-"""Keys that Velero takes for values of its own, and what a line that it sees has in their place."""
+"""Keys that Velero uses itself, and their replacements in lines for Velero."""
 _DETAILS: Final = ("session",)
-"""Keys bound to every line of a call that matter only to a reader of the plugin itself."""
+"""Keys bound to every line of a call that matter only in the plugin's own log."""
 
 
 def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
@@ -84,7 +84,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
 def joined_lists(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Write each list as one value, `a,b` or `a,b +12 more`, and each mapping as `key=value,key=value`.
 
-    A key whose value is empty says nothing, and is left out.
+    A key with an empty value is left out.
     """
     joined = {key: _joined(value) for key, value in event.items()}
     return {key: value for key, value in joined.items() if value is not None and value != ""}
@@ -114,7 +114,7 @@ def copy_to_session(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def session_line(event: Mapping[str, object]) -> bytes:
-    """Return the line Velero may see: values are strings of bounded length, the line is shorter than 64 KiB."""
+    """Return the line for Velero: values are strings of bounded length, the line is shorter than 64 KiB."""
     texts = {_KEYS_OF_VELERO.get(key, key): _text(value) for key, value in _hclog(event).items()}
     line = _dumps(texts)
     if len(line) > _LINE_BYTES:
@@ -129,7 +129,7 @@ def _text(value: object) -> str:
 
 
 def _hclog(event: Mapping[str, object]) -> dict[str, object]:
-    """Rename the keys as go-plugin reads them; they lead, so that a person finds them too."""
+    """Rename the keys to go-plugin's names; they come first, so that users find them too."""
     level = event.get("level", "info")
     lead = {
         "@level": {"warning": "warn", "critical": "error"}.get(str(level), level),
@@ -144,6 +144,6 @@ def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
 
 
 def _dumps(value: object) -> bytes:
-    """Write JSON in which nothing hides: what a terminal would obey stands there as JSON's own escape."""
+    """Write JSON without hidden characters: control characters of terminals are JSON escapes."""
     text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
     return spelled_out(text).encode()

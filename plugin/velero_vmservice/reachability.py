@@ -1,4 +1,4 @@
-"""Whether other systems have answered lately, for the question whether the plugin is ready."""
+"""Whether other systems have answered lately, which decides whether the plugin is ready."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LATELY_SECONDS: Final = 900.0
-"""A failure that is older says nothing any more: nothing has asked since."""
+"""An older failure no longer counts, because there was no request since."""
 
 
 class Reachability:
-    """The last answer of each place that was asked; safe to use from many threads."""
+    """The last answer of each place; safe to use from many threads."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
@@ -33,11 +33,11 @@ class Reachability:
             self._failed[place] = (self._timer(), code)
 
     def failures(self) -> Mapping[str, str]:
-        """Return the places whose last answer was a failure, lately, with its code."""
+        """Return the places whose last answer was a recent failure, with its code."""
         oldest = self._timer() - LATELY_SECONDS
         with self._lock:
             return {place: code for place, (at, code) in sorted(self._failed.items()) if at >= oldest}
 
 
 STORES: Final = Reachability()
-"""The places that captures and results lie in, by the name of their BackupStorageLocation or setting."""
+"""The places of captures and results, by the name of their BackupStorageLocation or setting."""

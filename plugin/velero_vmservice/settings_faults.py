@@ -1,6 +1,7 @@
-"""What is wrong with settings, in words that hold no value: a value in the wrong place may be a password.
+"""Faults of settings, in sentences without values: a value in the wrong place may be a password.
 
-An unknown key is quoted as far as it looks like a key. `{password:S3cret}` is one key to YAML, so it ends at its colon.
+An unknown key is quoted only as far as it looks like a key. `{password:S3cret}` is one key to YAML, so it ends at its
+colon.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Path = tuple[str | int, ...]
-"""Where a value stands: `("restricted", "add", 0)`."""
+"""The path of a value: `("restricted", "add", 0)`."""
 
 FAULT_OF_KEY: Final = "setting"
-"""The type of a pydantic error that is about the key in its context's `at`, and not about the model that raises it."""
+"""The type of a pydantic error about the key in its context's `at`, not about the model that raises it."""
 
 _KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 _NUMBER: Final = "has to be a number"
@@ -44,21 +45,21 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "string_pattern_mismatch": "has no valid form",
     "tuple_type": "has to be a list, such as [a, b]",
 }
-"""By pydantic's type of error; any other is worded by its validator, or not at all."""
+"""By pydantic's type of error; for other types the validator has the sentence, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, at one place of the settings."""
+    """One fault, at one place of the settings."""
 
     path: Path
     sentence: str
-    """What is wrong, the key included: `unknown key restore.conflct; did you mean conflict?`."""
+    """The fault, with the key: `unknown key restore.conflct; did you mean conflict?`."""
     hint: str = ""
 
 
 def faults_in(error: ValidationError, model: type[BaseModel], values: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield what pydantic found wrong with the values, in the settings' own words."""
+    """Yield pydantic's faults of the values, in the settings' own terms."""
     for details in error.errors(include_url=False, include_input=False):
         path = _path_of(details)
         if details["type"] == "extra_forbidden":
@@ -69,19 +70,19 @@ def faults_in(error: ValidationError, model: type[BaseModel], values: Mapping[st
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """Return which of the known words is meant; '' where none is alike."""
+    """Return the most similar of the known words; '' if none is similar."""
     spelled = {name.lower().replace("-", "_"): name for name in known}
     alike = difflib.get_close_matches(word.lower().replace("-", "_"), spelled, n=1)
     return spelled[alike[0]] if alike else ""
 
 
 def did_you_mean(suggestion: str) -> str:
-    """Return the end of a sentence that suggests; '' for nothing to suggest."""
+    """Return the end of a sentence with a suggestion; '' without one."""
     return f"; did you mean {suggestion}?" if suggestion else ""
 
 
 def dotted(path: Path) -> str:
-    """Return a path as people write it: `restricted.add[0]`."""
+    """Return a path in the usual notation: `restricted.add[0]`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
@@ -92,7 +93,7 @@ def keys_of(model: type[BaseModel], path: Path = ()) -> tuple[str, ...]:
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a setting is or may be, or that each of its list is; None for a plain value."""
+    """Return the section of a setting, or of each entry of its list; None for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(section_of, get_args(annotation))), None)
@@ -105,7 +106,7 @@ def _path_of(details: ErrorDetails) -> Path:
 
 
 def _unknown(path: Path, model: type[BaseModel], *, has_value: bool) -> Fault:
-    """Word an unknown key; one without a value is shown only where it resembles a key."""
+    """Describe an unknown key; a key without a value is shown only if it resembles a known one."""
     *above, last = path
     section = tuple(above)
     known = keys_of(model, section)
@@ -122,7 +123,7 @@ def _unknown(path: Path, model: type[BaseModel], *, has_value: bool) -> Fault:
 
 
 def _elsewhere(key: str, model: type[BaseModel]) -> str:
-    """Return where a key belongs that stands on the wrong level; '' where no level has it, or several do."""
+    """Return the right place of a key on the wrong level; '' if no level has it, or several do."""
     sections = {name: section_of(field.annotation) for name, field in model.model_fields.items()}
     places = [key] if key in sections else []
     places += [f"{name}.{key}" for name, section in sections.items() if section and key in section.model_fields]

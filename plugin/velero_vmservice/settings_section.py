@@ -1,4 +1,4 @@
-"""What all settings have in common: closed, frozen, and free in how YAML 1.1 spells `on`, `off`, `yes` and `no`."""
+"""The base of all settings: closed, frozen, and tolerant of YAML 1.1's `on`, `off`, `yes` and `no`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FALSE: Final = frozenset({"false", "no", "off"})
 
 
 class Section(BaseModel):
-    """A group of settings; an unknown key is an error: a typo that kept a default would show on the day of the restore.
+    """A group of settings; an unknown key is an error, because a typo would otherwise only show at a restore.
 
     Errors never hold a value, which may be a secret: see `settings_faults`.
     """
@@ -23,11 +23,11 @@ class Section(BaseModel):
     def _documented_spelling(cls, value: Any, info: ValidationInfo) -> Any:
         """Return the documented choice that means the same boolean.
 
-        YAML 1.1 reads an unquoted `on` as true, and Helm, which does too, writes it into a ConfigMap as `true`. Raises
-        `ValueError` for a character that text of no setting has.
+        YAML 1.1 reads an unquoted `on` as true, and Helm then writes it into a ConfigMap as `true`. Raises `ValueError`
+        for a character that no setting's text has.
         """
         if isinstance(value, str) and "\0" in value:
-            raise ValueError("has a character that no setting has")  # and that no file's name may have
+            raise ValueError("has a character that no setting has")  # and no file's name may have it
         choices = choices_of(cls.model_fields[str(info.field_name)].annotation)
         if not choices or value in choices or not isinstance(value, (str, bool)):
             return value
@@ -37,5 +37,5 @@ class Section(BaseModel):
 
 
 def choices_of(annotation: Any) -> tuple[str, ...]:
-    """Return the values of a setting that has only so many; () for any other."""
+    """Return the values of a setting with a closed list of values; () for any other."""
     return get_args(annotation) if get_origin(annotation) is Literal else ()

@@ -1,11 +1,11 @@
-"""The cleaner of foreign text: names, messages and answers that another system wrote and a person reads here.
+"""The cleaner of foreign text: names, messages and answers from other systems that users read.
 
-A terminal obeys control characters, a bidirectional override turns a command around, a zero-width character hides in
-a name. Every edge that shows or sends text passes it through here: the command line, `rpc.wire`, `logs`, Events, the
-report, and every error of ours. What an object holds is stored as it is; it is cleaned where it is shown.
+A terminal executes control characters, a bidirectional override reverses a command, a zero-width character hides in a
+name. Every edge that shows or sends text cleans it here: the command line, `rpc.wire`, `logs`, Events, the report, and
+every error. The content of objects is stored unchanged, and cleaned when it is shown.
 
-Text that repeats from VM to VM is held once, so that a namespace of 10,000 fits into a sidecar: strings from JSON are
-new for every VM, and so is each small mapping of them. What is handed out is shared and is never to be changed.
+Text that repeats from VM to VM is held once, so that a namespace of 10,000 VMs fits into a sidecar: strings from JSON
+are new for every VM, and so is each small mapping. The results are shared and must never be changed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 Value = TypeVar("Value", bound="Hashable")
 
 _REMEMBERED: Final = 2048
-"""VMs of one kind come one after the other; labels that name a single VM push each other out."""
+"""VMs of one kind follow each other; labels that name a single VM displace each other."""
 LONGEST_QUOTE: Final = 500
-"""Characters of a foreign message that are shown: what follows is a stack trace or an attack."""
+"""The most characters of a foreign message; the rest is a stack trace or an attack."""
 
 _SPACE: Final = "Zs"
 _HARMLESS: Final = frozenset("\t\n")
 _BLANK_LETTERS: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""What Unicode calls a letter or a mark and draws as nothing (Default_Ignorable_Code_Point)."""
+"""Invisible characters that are letters or marks in Unicode (Default_Ignorable_Code_Point)."""
 
 
 def spelled_out(text: str) -> str:
@@ -47,11 +47,11 @@ def spelled_out(text: str) -> str:
 
 
 def one_line(text: str, longest: int = LONGEST_QUOTE) -> str:
-    """Return the text as one line of at most `longest` characters, which ends in `…` where it was cut.
+    """Return the text as one line of at most `longest` characters, which ends in `…` if it was cut.
 
-    What does not print becomes a space: in a quotation of one line an escape would be noise.
+    An unprintable character becomes a space, because an escape would be noise in a quotation of one line.
     """
-    head = text[: 4 * longest]  # enough to fill the line, and no more work than that
+    head = text[: 4 * longest]  # enough to fill the line, without more work
     line = " ".join("".join(" " if sign.isspace() or _unseen(sign) else sign for sign in head).split())
     if len(line) > longest or len(head) < len(text):
         return f"{line[: longest - 1]}…"
@@ -59,7 +59,7 @@ def one_line(text: str, longest: int = LONGEST_QUOTE) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Return the whole text as one line: a foreign line feed must not begin a line that looks like ours."""
+    """Return the whole text as one line: a foreign line feed must not begin a line that looks like the plugin's."""
     return spelled_out(text.replace("\n", " ").replace("\t", " "))
 
 
@@ -85,29 +85,29 @@ def age(since: timedelta) -> str:
 
 
 def enumerate_some(entries: list[str], *, most: int = 8) -> str:
-    """Join with semicolons; a long list is cut and says by how much."""
+    """Join with semicolons; a long list is cut, and ends with the number of the rest."""
     shown = "; ".join(entries[:most])
     return f"{shown}; and {len(entries) - most} more" if len(entries) > most else shown
 
 
 def unended(sentence: str) -> str:
-    """Return a sentence without its full stop, so that it can go on."""
+    """Return a sentence without its full stop, so that it can be continued."""
     return sentence.removesuffix(".")
 
 
 @lru_cache(_REMEMBERED)
 def shared(value: Value) -> Value:
-    """Return the value, the same object for each that equals it."""
+    """Return the same object for all equal values."""
     return value
 
 
 def shared_pairs(mapping: Mapping[str, Value]) -> dict[str, Value]:
-    """Return a mapping that equals this one, the same object for each that does."""
+    """Return the same object for all equal mappings."""
     return _pairs(tuple(mapping.items()))
 
 
 def shared_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names, the same object for each that equals them."""
+    """Return the same object for all equal tuples of names."""
     return _names(tuple(names))
 
 

@@ -1,1 +1,1 @@
-"""Whether the plugin can do its work here: what is looked at, what is established, and what to do about it."""
+"""Checks whether the plugin can work in this cluster: what is checked, what is established, and what to do."""

@@ -1,4 +1,4 @@
-"""One list of checks: each has a state, says what was established, and what to do about it."""
+"""One list of checks, each with a state, the established facts, and what to do."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ if TYPE_CHECKING:
 
 
 class CheckState(StrEnum):
-    """What a check has come to."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
-    """The plugin works, and something of it does not, or may not."""
+    """The plugin works, but a part of it does not, or may not."""
     FAILED = "failed"
-    """Backups or restores do not work as they are meant to."""
+    """Backups or restores do not work."""
     UNKNOWN = "unknown"
     """The check could not be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at."""
+    """One check."""
 
     name: str
     state: CheckState
     established: str
-    """What was found, or why it could not be looked at."""
+    """The established facts, or why the check could not be made."""
     hint: str = ""
     """What to do."""
 
 
 def ok(name: str, established: str) -> Check:
-    """Return a check that found all as it should be."""
+    """Return a passed check."""
     return Check(name=name, state=CheckState.OK, established=established)
 
 
 def warning(name: str, established: str, hint: str) -> Check:
-    """Return a check that found what may be wrong."""
+    """Return a check with a possible fault."""
     return Check(name=name, state=CheckState.WARNING, established=established, hint=hint)
 
 
 def failed(name: str, established: str, hint: str) -> Check:
-    """Return a check that found what is wrong."""
+    """Return a check with a fault."""
     return Check(name=name, state=CheckState.FAILED, established=established, hint=hint)
 
 
@@ -57,9 +57,9 @@ def unknown(name: str, why: str, hint: str = "") -> Check:
 
 
 class Examiner:
-    """Makes checks one after the other; one that raises is unknown and hides none of the others.
+    """Makes checks one after the other; a check that raises is unknown, and the others are still made.
 
-    Once the API server has not answered, what needs it is not asked of it again: each question would wait.
+    After a request without an answer of the API server, checks that need it are skipped, because each would wait.
     """
 
     def __init__(self) -> None:

@@ -38,21 +38,21 @@ if TYPE_CHECKING:
 API_SERVER: Final = "API server"
 _DEPLOYMENT: Final = "Velero's Deployment"
 _SERVER_DEFAULT: Final = "default"
-"""Location that Velero's server takes where no flag names another (--default-backup-storage-location)."""
+"""The default location of Velero's server without a flag (--default-backup-storage-location)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What is looked at through the ports."""
+    """The checks through the ports."""
 
     cluster: Cluster
     locations: StorageLocations
     supervisor: Supervisor
     capabilities: TargetCapabilities
     connections: Mapping[str, Callable[[], str]]
-    """What else the settings name, by its name for a person: asked, it returns what it says that it is."""
+    """A question for each other server of the settings, by its name; the answer describes the server."""
     velero_namespace: str
-    """'' where it is not known."""
+    """'' if it is unknown."""
     own_bucket: bool
     calls_register_vm: bool
     policy: RestoreDefaults
@@ -61,7 +61,7 @@ class Examination:
     """Names of the Secrets that the settings of the cluster name."""
 
     def checks(self, examiner: Examiner) -> Iterator[Check]:
-        """Yield every check; those that need the API server are not made once it has not answered."""
+        """Yield every check; after a failed request those that need the API server are skipped."""
         yield from examiner.make(API_SERVER, self._api_server)
         for right in RIGHTS:
             make = self._make if right.scope is Scope.VELERO else Examiner.make

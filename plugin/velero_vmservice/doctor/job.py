@@ -1,7 +1,7 @@
-"""The Job that makes the checks of the cluster where no shell is: with the account and the credentials of the plugin.
+"""The Job that makes the checks in the cluster, with the account and the credentials of the plugin.
 
-A literal value of a variable may be a secret, and the Job is printed and stored: only variables that are known to hold
-none are copied as they are written. A reference (`valueFrom`, `envFrom`) shows nothing and is copied always.
+A literal value of a variable may be a secret, and the Job is printed and stored. So only variables that are known to
+hold no secret are copied. A reference (`valueFrom`, `envFrom`) shows no value and is always copied.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAME: Final = "velero-vmservice-doctor"
 _KEPT_SECONDS: Final = 3600
 _GIVEN: Final = frozenset({"secret", "configMap", "projected"})
-"""Kinds of volumes that another pod can mount too: those that hold credentials and settings."""
+"""Kinds of volumes that another pod can mount too, with credentials and settings."""
 
 _COPIED: Final = re.compile(
     r"AWS_\w+_FILE|AWS_(DEFAULT_)?REGION|AWS_ROLE_ARN|AWS_PROFILE|AWS_CA_BUNDLE|AWS_STS_REGIONAL_ENDPOINTS"
@@ -31,7 +31,7 @@ _COPIED: Final = re.compile(
 )
 _SECRET_NAME: Final = re.compile(r"PASSWORD(?!_FILE$)", re.IGNORECASE)
 _SECRET_VALUE: Final = re.compile(r"""password["']?\s*:|@|\\""", re.IGNORECASE)
-"""A section of the settings as JSON may have a password, and the address of a proxy a user with one."""
+"""A section of the settings as JSON, or the address of a proxy, may have a password."""
 _USER: Final = re.compile(r"VMSERVICE_\w+__USER", re.IGNORECASE)
 """Has an @ and is not an address: velero@vsphere.local."""
 _OF_SIDECAR: Final = ("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile")
@@ -40,7 +40,7 @@ _OF_SIDECAR: Final = ("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorJob:
-    """The Job, and what it lacks."""
+    """The Job, and the variables that it lacks."""
 
     manifest: Mapping[str, Any]
     left_out: Sequence[str]
@@ -50,8 +50,8 @@ class DoctorJob:
 def of_deployment(deployment: Manifest, *, image: str = "") -> DoctorJob:
     """Return the Job, of the image that Velero's Deployment has the plugin from, or of `image`.
 
-    Its environment is that of the plugin's sidecar, or of Velero's container where the plugin runs in that. Raises
-    `InvalidSettings` where neither names an image.
+    Its environment is that of the plugin's sidecar, or of Velero's container if the plugin runs in it. Raises
+    `InvalidSettings` if neither names an image.
     """
     ours = VeleroDeployment.read(deployment).of_plugin(PLUGIN_NAME)
     chosen = image or next((container.image for container in ours), "")

@@ -1,4 +1,4 @@
-"""Whether Velero finds the launcher, and the launcher finds what serves, in the plugins directory."""
+"""Whether Velero finds the launcher, and the launcher finds its server, in the plugins directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REPLACE: Final = "delete Velero's pod, so that its init container or the sideca
 
 
 class LauncherState(Enum):
-    """The launcher's file, compared with the one that this installation holds."""
+    """The launcher's file, compared with the one of this installation."""
 
     ABSENT = auto()
     NOT_EXECUTABLE = auto()
@@ -29,7 +29,7 @@ class LauncherState(Enum):
 
 
 class Answer(StrEnum):
-    """What came of a launch on the control socket."""
+    """The result of a launch on the control socket."""
 
     HANDSHAKE = "it answered a launch"
     NO_SOCKET = "there is no control socket"
@@ -40,16 +40,16 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsDirectory:
-    """What lies in Velero's plugins directory."""
+    """The content of Velero's plugins directory."""
 
     path: str
     executables: Sequence[str]
     """Names of the files that Velero takes for plugins."""
     launcher: LauncherState
     runtime: str
-    """The runtime that the launcher would start; '' where it has none and waits for a sidecar."""
+    """The runtime that the launcher would start; '' if it has none and waits for a sidecar."""
     own_runtime: str
-    """The one that this process runs from; '' if it runs from none of this directory."""
+    """The runtime of this process; '' if it is not in this directory."""
     answer: Answer
 
 
@@ -74,7 +74,7 @@ def _launcher_check(looked_at: PluginsDirectory) -> Check:
                 _LAUNCHER, f"{file} does not exist", "install the plugin: velero plugin add IMAGE, or run the sidecar"
             )
         case LauncherState.NOT_EXECUTABLE:
-            return checks.failed(_LAUNCHER, f"{file} may not be executed, so that Velero passes it over", _REPLACE)
+            return checks.failed(_LAUNCHER, f"{file} has no execute bit, so Velero ignores it", _REPLACE)
         case LauncherState.OTHER:
             return checks.failed(_LAUNCHER, f"{file} is not the launcher of this version", _REPLACE)
         case LauncherState.SAME:
@@ -118,6 +118,6 @@ def order_check(executables: Sequence[str]) -> Check:
         return checks.ok(_ORDER, f"{ours[0]} comes before {theirs[0]}")
     return checks.failed(
         _ORDER,
-        f"{theirs[0]} comes before {ours[0]}, so that its errors come before this plugin can skip an item",
+        f"{theirs[0]} comes before {ours[0]}, so its errors come before this plugin can skip an item",
         f"leave the launcher the name {PLUGIN_NAME}",
     )

@@ -1,6 +1,6 @@
-"""Every right on the Kubernetes API that the plugin uses, and what for: the one list of them.
+"""The one list of rights on the Kubernetes API that the plugin uses, each with its purpose.
 
-Measured by the API server's audit log of the end-to-end tests, and read from the code where they do not come by. A
+The list was measured by the API server's audit log of the end-to-end tests, and completed from the code. A
 ServiceAccount with these rights is enough; the plugin needs no watch, update or delete, and writes no status.
 """
 
@@ -51,20 +51,20 @@ EVENT: Final = Kind("", "events", "Event")
 
 
 class Scope(StrEnum):
-    """Where a right is needed."""
+    """The namespaces of a right."""
 
     EVERYWHERE = "all namespaces"
-    """In every namespace that is backed up or restored, and for objects without one."""
+    """Every namespace in a backup or restore, and objects without one."""
     VELERO = "Velero's namespace"
 
 
 class Need(StrEnum):
-    """What goes without a right."""
+    """The effect of a missing right."""
 
     REQUIRED = "required"
     """Backups or restores fail."""
     OPTIONAL = "optional"
-    """Something is not known, or not done."""
+    """A part is unknown, or not done."""
     REGISTER_VM = "register-vm"
     """RegisterVM is not called on request."""
     TAKE_OVER = "take-over"
@@ -74,7 +74,7 @@ class Need(StrEnum):
 
 
 ON_REQUEST: Final = frozenset({Need.REGISTER_VM, Need.TAKE_OVER, Need.POWER})
-"""What the settings decide on, or a person."""
+"""Needs that depend on the settings or on a user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +87,13 @@ class Right:
     purpose: str
     need: Need = Need.REQUIRED
     name: str = ""
-    """The only object that it is needed for; '' for all."""
+    """The only object that needs it; '' for all."""
     by_name: bool = False
-    """Whether it is enough for the objects that locations and settings name."""
+    """Whether the right for the named objects of locations and settings is enough."""
 
     @property
     def title(self) -> str:
-        """Name it as a check."""
+        """Return the name of its check."""
         what = f"{self.kind.resource} {self.name}".rstrip()
         return f"right to {', '.join(self.verbs)} {what} in {self.scope}"
 
@@ -235,7 +235,7 @@ RIGHTS: Final = (
 
 
 def judge(right: Right, allowed: Mapping[str, bool], *, velero_namespace: str, asked_for: Collection[Need]) -> Check:
-    """Say what follows from the API server's answers, by verb; `asked_for` is what the settings ask for."""
+    """Return the check by the API server's answers for each verb; `asked_for` are the needs of the settings."""
     denied = [verb for verb in right.verbs if not allowed[verb]]
     if not denied:
         return checks.ok(right.title, f"allowed, for {right.purpose}")
@@ -252,7 +252,7 @@ def judge(right: Right, allowed: Mapping[str, bool], *, velero_namespace: str, a
 
 
 def judge_named(right: Right, allowed: Mapping[str, bool], *, velero_namespace: str) -> Check:
-    """Say what follows where the right is not granted for every object, from the answers for those that are named."""
+    """Return the check of a right without a grant for every object, by the answers for the named ones."""
     denied = ", ".join(name for name, is_allowed in allowed.items() if not is_allowed)
     verbs, what = ", ".join(right.verbs), right.kind.resource
     if not allowed:

@@ -1,4 +1,4 @@
-"""Whether captures can be stored where the backups lie: the locations as Velero sees them, and a probe of each."""
+"""Whether captures can be stored beside the backups: Velero's view of the locations, and a probe of each."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest
 
 _FOLDER: Final = "doctor"
-"""Below the plugin's own prefix; the probe in it is deleted at once."""
+"""A folder below the plugin's own prefix; the probe in it is deleted at once."""
 _FIRST: Final = b"velero-vmservice doctor writes this document, and deletes it at once"
 _SECOND: Final = b"velero-vmservice doctor: a second writer"
 
 
 class Step(StrEnum):
-    """One thing that the plugin asks of a bucket."""
+    """One operation that the plugin needs from a bucket."""
 
     LIST = "list"
     WRITE = "write"
@@ -37,17 +37,17 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """A BackupStorageLocation, as Velero sees it."""
+    """Velero's view of a BackupStorageLocation."""
 
     name: str
     is_default: bool
     phase: str
-    """`Available`, `Unavailable`, or '' before Velero has looked."""
+    """`Available`, `Unavailable`, or '' before Velero's first check."""
     message: str
     credential: str
-    """Where its credential comes from."""
+    """The source of its credential."""
     secrets: tuple[str, ...] = ()
-    """Names of the Secrets that it refers to."""
+    """Names of the referenced Secrets."""
 
     @classmethod
     def read(cls, location: Manifest) -> Location:
@@ -68,7 +68,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """How a bucket answered, step by step; what comes after a failed write was not tried."""
+    """The bucket's answers, step by step; after a failed write no further step was tried."""
 
     where: str
     steps: Mapping[Step, VmServiceError | None]
@@ -76,7 +76,7 @@ class Probe:
 
 
 def probe(store: ObjectStore) -> Probe:
-    """Ask a bucket for all that the plugin will; a location that is read-only is listed and never written."""
+    """Try all operations of the plugin on a bucket; a ReadOnly location is only listed."""
     key = f"{_FOLDER}/{uuid4().hex}.json"
     steps: dict[Step, VmServiceError | None] = {}
 
@@ -111,7 +111,7 @@ def probe(store: ObjectStore) -> Probe:
 
 
 def probe_check(name: str, probed: Probe) -> Check:
-    """Say what follows from a probe."""
+    """Return the check of a probe."""
     for step in (Step.LIST, Step.WRITE, Step.READ):
         if error := probed.steps.get(step):
             return checks.failed(name, f"{step} failed: {error.message}", error.hint)
@@ -134,7 +134,7 @@ def probe_check(name: str, probed: Probe) -> Check:
 
 
 def location_check(location: Location) -> Check:
-    """Say how Velero sees a location."""
+    """Return the check of Velero's view of a location."""
     name = f"location {location.name}"
     match location.phase:
         case "Available":
@@ -144,12 +144,12 @@ def location_check(location: Location) -> Check:
             return checks.unknown(name, "Velero has not looked at it yet", "see that Velero's pod runs, and wait")
         case phase:
             message = f": {location.message}" if location.message else ""
-            hint = "Velero makes no backup there: mend what it says, which a check of the storage may say more of"
+            hint = "Velero makes no backup there: mend that; a check of the storage may have details"
             return checks.failed(name, f"Velero says it is {phase}{message}", hint)
 
 
 def default_check(locations: Sequence[Location], *, server_default: str) -> Check:
-    """Say which location a backup goes to that names none; `server_default` is the one that Velero's flag names."""
+    """Return the check of the location for a backup that names none; `server_default` is that of Velero's flag."""
     name = "default location"
     if not locations:
         return checks.failed(
@@ -164,7 +164,7 @@ def default_check(locations: Sequence[Location], *, server_default: str) -> Chec
                 return checks.ok(name, f"{server_default}, as Velero's server takes it")
             return checks.warning(
                 name,
-                "no location is the default, so that a backup has to name one",
+                "no location is the default, so a backup has to name one",
                 "velero backup-location set NAME --default",
             )
         case _:

@@ -1,4 +1,4 @@
-"""What surrounds the plugin in the cluster: the Supervisor, and the list of velero-plugin-for-vsphere."""
+"""The plugin's surroundings in the cluster: the Supervisor, and the list of velero-plugin-for-vsphere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUPERVISOR: Final = "Supervisor"
 
 
 def supervisor_check(release: SupervisorRelease, groups: Sequence[str], *, present: bool) -> Check:
-    """Say what kind of cluster this is; `groups` are the served versions of VirtualMachineGroup."""
+    """Return the check of the kind of cluster; `groups` are the served versions of VirtualMachineGroup."""
     if not present:
         return checks.warning(
             SUPERVISOR,
@@ -30,7 +30,7 @@ def supervisor_check(release: SupervisorRelease, groups: Sequence[str], *, prese
         )
     established = f"{release.generation}: {release.evidence}"
     if not groups:
-        established += f"; {VIRTUAL_MACHINE_GROUP.name} is not served, so that groups are not restored here"
+        established += f"; {VIRTUAL_MACHINE_GROUP.name} is not served, so groups are not restored here"
     return checks.ok(SUPERVISOR, established)
 
 
@@ -41,12 +41,12 @@ def blocked_list_check(
     policy: Literal["detect", "take-over", "leave"],
     on_supervisor: bool,
 ) -> Check:
-    """Say what becomes of the other plugin's list; `handled` are the resources that our own actions take care of."""
+    """Return the check of the other plugin's list; `handled` are the resources of this plugin's actions."""
     if config_map is None:
         return checks.ok(BLOCKED_LIST, f"the ConfigMap {BLOCKED_RESOURCES} does not exist")
     captured = {kind.resource for kind in CAPTURED_KINDS}
     ours = captured.union(handled).intersection(mapping(config_map.content.get("data")))
-    # A long list is cut: what a restore would miss comes first.
+    # A long list is cut, so names that a restore would miss come first.
     keys = sorted(ours, key=lambda key: (key not in captured, key))
     kept = taken_over(config_map)
     removed = f"{len(kept.keys)} keys are taken over" if kept else "no key is taken over"

@@ -1,4 +1,4 @@
-"""What follows from Velero's Deployment: of its version, its plugins, and the time that operations have."""
+"""Checks of Velero's Deployment: its version, its plugins, and its time limit for operations."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SKIPS_FROM_BACKUP: Final = (1, 18, 1)
 _STORES_ALL: Final = "; it stores what is left to the Supervisor in its archive, and the plugin skips that at restore"
 _TIMEOUT_FLAG: Final = "--default-item-operation-timeout"
 _DEFAULT_TIMEOUT: Final = timedelta(hours=4)
-"""Velero's own (pkg/cmd/server/config/config.go, defaultItemOperationTimeout)."""
+"""Velero's default (pkg/cmd/server/config/config.go, defaultItemOperationTimeout)."""
 
 
 def version_check(deployment: VeleroDeployment) -> Check:
-    """Say which Velero this is, and what follows."""
+    """Return the check of Velero's version."""
     name, server = "Velero's version", deployment.server
     image = server.image if server else ""
     version = server.release if server else None
@@ -47,7 +47,7 @@ def version_check(deployment: VeleroDeployment) -> Check:
 
 
 def plugin_check(deployment: VeleroDeployment, *, own_version: str) -> Check:
-    """Say how the plugin is installed by Velero's Deployment."""
+    """Return the check of the plugin's installation in Velero's Deployment."""
     name = "installation"
     ours = deployment.of_plugin(PLUGIN_NAME)
     if not ours:
@@ -75,7 +75,7 @@ def plugin_check(deployment: VeleroDeployment, *, own_version: str) -> Check:
 
 
 def beside_check(deployment: VeleroDeployment) -> Check:
-    """Say whether velero-plugin-for-vsphere is installed."""
+    """Return the check for velero-plugin-for-vsphere."""
     theirs = next(iter(deployment.of_plugin(VSPHERE_PLUGIN)), None)
     return checks.ok(
         VSPHERE_PLUGIN, f"{theirs.name} installs {theirs.image}" if theirs else "not installed by Velero's Deployment"
@@ -83,7 +83,7 @@ def beside_check(deployment: VeleroDeployment) -> Check:
 
 
 def timeout_check(deployment: VeleroDeployment, policy: RestoreDefaults) -> Check:
-    """Compare the time that Velero gives an operation with the deadlines of the settings."""
+    """Compare Velero's time limit for operations with the deadlines of the settings."""
     name = "operation timeout"
     written = deployment.argument(_TIMEOUT_FLAG)
     try:

@@ -1,1 +1,1 @@
-"""Calling RegisterVM: when it is allowed, the record of each call, and what became of it."""
+"""Calls of RegisterVM: when they are allowed, the record of each call, and its outcome."""

@@ -1,7 +1,7 @@
 """The record of one call of RegisterVM: written before the call, so that it is never made a second time.
 
-A ConfigMap in Velero's namespace whose name follows from restore, VM and attempt: the API server creates it for
-one writer only, however many sidecars race and wherever one dies. It is never deleted by this product.
+The record is a ConfigMap in Velero's namespace, named after restore, VM and attempt. So the API server creates it for
+one writer only, even if several sidecars race or one dies. The plugin never deletes it.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ FAILED: Final = "failed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForRestore:
-    """The restore on whose behalf RegisterVM is called."""
+    """The restore for which RegisterVM is called."""
 
     uid: str
     name: str
     calls: bool | None = None
-    """Whether RegisterVM is called in the course of it; None leaves that to the settings."""
+    """Whether the restore calls RegisterVM; None leaves that to the settings."""
     override: NetworkOverride | None = None
     """Its own network override; None leaves that to the settings."""
     since: datetime | None = None
-    """Attempts that ended before this are of an earlier run under the same UID, as the command line makes them."""
+    """Attempts that ended before this belong to an earlier run under the same UID, as the command line makes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call that was, or is about to be, made."""
+    """One call, made or about to be made."""
 
     restore_uid: str
     restore: str
@@ -62,27 +62,27 @@ class Attempt:
     vm: str
     moid: str
     number: int = 1
-    """Only an explicit command makes a second."""
+    """Only an explicit command makes a second attempt."""
     holder: str = ""
     """The process that may make the call."""
     recorded_at: datetime
     claimed_at: datetime | None = None
-    """When the call was last about to be made, where it did not reach vCenter at once."""
+    """The last time that the call was about to be made, if it did not reach vCenter at once."""
     network: Mapping[str, Subnet] = field(default_factory=dict)
-    """Where each overridden interface is to be."""
+    """The new subnet of each overridden interface."""
     override: NetworkOverride = ()
-    """The mappings that the call asks for: of the settings, or the restore's own."""
+    """The mappings of the call: of the settings, or the restore's own."""
     task_before: str = ""
-    """The newest task that the VM had when it was checked: not this attempt's."""
+    """The newest task of the VM at its check, which is not this attempt's."""
     task: str = ""
     outcome: str = ""
-    """`succeeded`, `failed`, or '' while that is open."""
+    """`succeeded`, `failed`, or '' while the outcome is open."""
     message: str = ""
-    """Of a failed attempt, in vCenter's words."""
+    """vCenter's text about a failed attempt."""
     ended_at: datetime | None = None
-    """When its outcome was written; None while that is open, and in records that were made before this was kept."""
+    """When its outcome was written; None while it is open, and in records of earlier releases."""
     revision: str = ""
-    """The record's `metadata.resourceVersion` when it was read: who goes on with it or gives it up names it."""
+    """The record's `metadata.resourceVersion` at its read, named by `claimed` and `given_up`."""
 
     @property
     def name(self) -> str:
@@ -96,11 +96,11 @@ class Attempt:
 
     @property
     def begun_at(self) -> datetime:
-        """When its holder was last seen to be at it."""
+        """The last time that its holder was about to call."""
         return self.claimed_at or self.recorded_at
 
     def is_earlier(self, restore: ForRestore) -> bool:
-        """Say whether it is of an earlier run than this one, so that another may be made."""
+        """Say whether it belongs to an earlier run, so that another attempt is allowed."""
         return restore.since is not None and self.ended_at is not None and self.ended_at < restore.since
 
     def ref(self, velero_namespace: str) -> ObjectRef:
@@ -129,13 +129,13 @@ class Attempt:
 
 
 def labels(restore_uid: str) -> dict[str, str]:
-    """Return what a restore's records are found by; a UID that no label can hold is hashed."""
+    """Return the labels of a restore's records; a UID that no label can hold is hashed."""
     value = restore_uid if is_label_value(restore_uid) else hashlib.sha256(restore_uid.encode()).hexdigest()
     return {RECORD_LABEL: RECORD, RESTORE_LABEL: value[:LABEL_LENGTH]}
 
 
 def changed(attempt: Attempt) -> dict[str, Any]:
-    """Return the merge patch that adds to a record what became of the call."""
+    """Return the merge patch that adds the state of the call to a record."""
     outcome = {
         "task": attempt.task,
         "outcome": attempt.outcome,
@@ -146,24 +146,24 @@ def changed(attempt: Attempt) -> dict[str, Any]:
 
 
 def claimed(attempt: Attempt, at: datetime) -> dict[str, Any]:
-    """Return the merge patch by which the holder of a record goes on with a call that was not sent."""
+    """Return the merge patch by which the holder of a record continues a call that was not sent."""
     return {"metadata": {"resourceVersion": attempt.revision}, "data": {"claimedAt": at.isoformat()}}
 
 
 def given_up(attempt: Attempt, message: str, at: datetime) -> dict[str, Any]:
-    """Return the merge patch after which the holder of a record does not call any more."""
+    """Return the merge patch after which the holder of a record no longer calls."""
     ended = replace(attempt, outcome=FAILED, message=message, ended_at=at)
     return {"metadata": {"resourceVersion": attempt.revision}, **changed(ended)}
 
 
 def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
-    """Return the name of an attempt's ConfigMap; hashed, for a VM's name may be as long as a name can be."""
+    """Return the name of an attempt's ConfigMap; hashed, because a VM's name may have the full length of a name."""
     digest = hashlib.sha256(f"{restore_uid}\0{namespace}\0{vm}".encode()).hexdigest()
     return f"vmservice-registervm-{digest[:_HASH_LENGTH]}-{number}"
 
 
 def read_attempt(config_map: Manifest) -> Attempt | None:
-    """Read a ConfigMap back; return None if it is not a record of ours, or a damaged one, its labels included."""
+    """Read a ConfigMap back; return None if it is not a record, or its data or labels are damaged."""
     data = mapping(config_map.content.get("data"))
     try:
         attempt = Attempt(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 NONE_SECONDS: Final = 30.0
-"""A restore without any attempt is asked for its attempts again after this long: a person may call at any time."""
+"""The attempts of a restore without any are read again after this time, because a user may call at any time."""
 REMEMBERED_RESTORES: Final = 64
 
 
@@ -42,29 +42,29 @@ class Recorded:
 
     attempts: tuple[Attempt, ...] = ()
     problem: str = ""
-    """Why they could not be read just now; then `attempts` are those that were read last."""
+    """Why they could not be read just now; `attempts` are then those of the last read."""
 
 
 class Attempts:
-    """The records of every restore; only added to. What was last read of a restore survives a LIST that fails."""
+    """The records of every restore, which are only added to. The last read of a restore survives a failed LIST."""
 
     def __init__(self, *, cluster: Cluster, clock: Clock, velero_namespace: str) -> None:
         self._cluster = cluster
         self._namespace = velero_namespace
         self._lock = threading.Lock()
         self._without: TTLCache[str, str] = TTLCache(REMEMBERED_RESTORES, NONE_SECONDS, timer=clock.monotonic)
-        """Restores that had no attempt when they were last asked for, and the problem where that was denied."""
+        """Restores without an attempt at the last read, and the problem if the read was denied."""
         self._last: LRUCache[str, Mapping[tuple[str, str], Attempt]] = LRUCache(REMEMBERED_RESTORES)
-        """What was last read of each restore that has attempts."""
+        """The last read of each restore with attempts."""
 
     def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
-        """Read the newest attempt for each VM of a restore, by namespace and name; one LIST, and it is remembered.
+        """Read the newest attempt for each VM of a restore, by namespace and name; one LIST, remembered.
 
-        Raises what the cluster raises: without the records nothing may be called.
+        Raises what the cluster raises: without the records no call is allowed.
         """
         newest: dict[tuple[str, str], Attempt] = {}
         if not self._namespace:
-            return newest  # there is no home for records, so that no call was ever made
+            return newest  # without a namespace for records no call was ever made
         selector = labels(restore_uid)
         for attempt in self._cluster.read_all(CONFIG_MAP, self._namespace, read_attempt, labels=selector):
             if attempt is None or attempt.restore_uid != restore_uid:
@@ -80,9 +80,9 @@ class Attempts:
         return newest
 
     def recorded(self, restore: ForRestore, namespace: str) -> Recorded:
-        """Return the newest attempt for each VM of a namespace: one LIST, and none while the last was in vain.
+        """Return the newest attempt for each VM of a namespace: one LIST, or none for a while after a failed one.
 
-        Never raises: a restore without calls does without the records.
+        Never raises, because a restore without calls needs no records.
         """
         restore_uid = restore.uid
         with self._lock:
@@ -105,15 +105,15 @@ class Attempts:
         return Recorded(attempts=_of(newest, restore, namespace), problem=problem)
 
     def last(self, restore: ForRestore, namespace: str) -> tuple[Attempt, ...]:
-        """Return the attempts for VMs of a namespace that were read last, without a request."""
+        """Return the last read of the attempts for VMs of a namespace, without a request."""
         with self._lock:
             return _of(self._last.get(restore.uid, {}), restore, namespace)
 
     def record(self, attempt: Attempt) -> bool:
         """Create the record durably; return False if it exists already.
 
-        Raises `InvalidItem` if the object of its name is not a record: whether a call was made is then unknown.
-        Raises `InvalidSettings` where no namespace is set for records: nothing may be called without one.
+        Raises `InvalidItem` if the object of its name is not a record: it is then unknown whether a call was made.
+        Raises `InvalidSettings` if no namespace is set for records: no call is allowed without a record.
         """
         if not self._namespace:
             raise InvalidSettings(
@@ -129,9 +129,9 @@ class Attempts:
         return True
 
     def update(self, attempt: Attempt) -> None:
-        """Add what became of the call; a record that was deleted is not created again.
+        """Add the state of the call; a deleted record is not created again.
 
-        Never raises: as long as the record does not have it, the next round comes to the same end.
+        Never raises: until the record has the state, each round comes to the same result.
         """
         try:
             self._cluster.patch(attempt.ref(self._namespace), changed(attempt), version="v1")
@@ -141,9 +141,9 @@ class Attempts:
             log.warning("RegisterVM attempt not updated", attempt=attempt.name, cause=error.message)
 
     def claim(self, attempt: Attempt, now: datetime) -> bool:
-        """Go on with a call that was recorded earlier and not sent; False if the record is no longer as it was read.
+        """Continue a call that was recorded earlier and not sent; False if the record has changed since its read.
 
-        The API server lets one of `claim` and `give_up` be first.
+        The API server lets only one of `claim` and `give_up` succeed.
         """
         try:
             self._cluster.patch(attempt.ref(self._namespace), claimed(attempt, now), version="v1")
@@ -177,7 +177,7 @@ class Attempts:
 
 
 def _of(newest: Mapping[tuple[str, str], Attempt], restore: ForRestore, namespace: str) -> tuple[Attempt, ...]:
-    """Return the attempts for VMs of a namespace that are of this run of the restore."""
+    """Return the attempts for VMs of a namespace from this run of the restore."""
     return tuple(
         attempt for (where, _), attempt in newest.items() if where == namespace and not attempt.is_earlier(restore)
     )

@@ -1,4 +1,4 @@
-"""What every registration source says of the VMs that a restore waits for; RegisterVM where the settings ask."""
+"""The answers of all registration sources about a restore's VMs, and RegisterVM if the settings want it."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ if TYPE_CHECKING:
     from velero_vmservice.supervisor.namespace_state import NamespaceState
 
 _TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
-"""States for which RegisterVM is called, if every certain answer is one of them and no engine knows the VM; one that is
-being registered, is registered or has failed is left alone."""
+"""States for which RegisterVM is called, if every certain answer is one of them and no engine knows the VM. A VM in any
+other state, such as registering, registered or failed, is left alone."""
 _BEGUN: Final = frozenset({State.REGISTERING, State.REGISTERED})
-"""What RegisterVM makes of a VM that it is called for."""
+"""The states of a VM after a call of RegisterVM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeforeCall:
-    """Where a VM stands before a person has RegisterVM called for it."""
+    """The state of a VM before a user calls RegisterVM for it."""
 
     registration: Registration
     left_alone: Registration | None
-    """The answer because of which it is not called, see `preflight.left_alone`."""
+    """The answer that prevents a call, see `preflight.left_alone`."""
     doubts: Mapping[str, str]
-    """What a person has to know before saying yes, see `preflight.doubts`."""
+    """Reasons for doubt before the user agrees, see `preflight.doubts`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Polled:
-    """What the sources of one round say of the VMs of a namespace."""
+    """The sources' answers of one round about the VMs of a namespace."""
 
     namespace: str
     answers: Collection[Answer]
     registrations: Mapping[str, Registration]
-    """The answers combined, by VM."""
+    """The combined answers, by VM."""
     look: Look
 
 
 class Registering:
-    """One look's answer for each VM, from Kubernetes, the other sources and RegisterVM's own course."""
+    """One answer for each VM and look, from Kubernetes, the other sources and the calls of RegisterVM."""
 
     def __init__(
         self, *, poller: SourcePoller, attempts: Attempts, tracker: AttemptTracker, trigger: Trigger | None = None
     ) -> None:
-        """Put together; `trigger` is None where RegisterVM cannot be called."""
+        """Set up; `trigger` is None if RegisterVM cannot be called."""
         self._poller = poller
         self._attempts = attempts
         self._tracker = tracker
@@ -66,7 +66,7 @@ class Registering:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """Return the names of all that are asked."""
+        """Return the names of all sources."""
         return self._poller.names
 
     def ask(
@@ -79,8 +79,8 @@ class Registering:
     ) -> Mapping[str, Registration]:
         """Return one answer for each VM, by name.
 
-        RegisterVM is called where the restore or the settings say so, else only followed: a person may have called it.
-        A source that is away is a note of each VM. After `until` no other source is asked.
+        RegisterVM is called if the restore or the settings say so; otherwise calls are only followed, because a user
+        may have made one. An unreachable source is a note of each VM. After `until` no other source is asked.
         """
         if not vms:
             return {}
@@ -108,9 +108,9 @@ class Registering:
         *,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
-        """Return the same before a restore; RegisterVM is not called, and nothing is recorded.
+        """Return the same before a restore, without a call of RegisterVM and without a record.
 
-        Where a restore would call it, or would not and why, is said.
+        The answers say whether a restore would call RegisterVM, or why not.
         """
         if not vms:
             return {}
@@ -125,9 +125,9 @@ class Registering:
     def look(
         self, namespace: str, vms: Collection[ExpectedVm], *, restore: ForRestore | None = None
     ) -> Mapping[str, Registration]:
-        """Look at a namespace for the sake of these VMs, and ask every source; RegisterVM is not called.
+        """Look at a namespace for these VMs, and ask every source, without a call of RegisterVM.
 
-        Where they belong to a restore, the calls that were made for its sake are followed.
+        If they belong to a restore, its calls are followed.
         """
         polled = self._poll(namespace, vms, Look())
         if restore is None:
@@ -137,7 +137,7 @@ class Registering:
         return {name: _with_problem(registration, recorded) for name, registration in followed.items()}
 
     def before_call(self, namespace: str, vms: Collection[ExpectedVm]) -> Mapping[str, BeforeCall]:
-        """Look before a person has RegisterVM called for these VMs; by name."""
+        """Look before a user calls RegisterVM for these VMs; returns their states by name."""
         polled = self._poll(namespace, vms, Look())
         return {
             name: BeforeCall(
@@ -149,7 +149,7 @@ class Registering:
         }
 
     def _calling(self, restore: ForRestore) -> Trigger | None:
-        """Return what calls RegisterVM in the course of a restore; None where nothing does."""
+        """Return the trigger of a restore; None if the restore does not call RegisterVM."""
         return self.trigger if self.trigger is not None and self.trigger.calls_for(restore) else None
 
     def _poll(self, namespace: str, vms: Collection[ExpectedVm], look: Look, *, until: float = float("inf")) -> _Polled:
@@ -160,7 +160,7 @@ class Registering:
     def _followed(
         self, polled: _Polled, recorded: Recorded, *, until: float = float("inf")
     ) -> Mapping[str, Registration]:
-        """Return what the sources say, and where the recorded attempts for these VMs stand."""
+        """Return the sources' answers with the state of the recorded attempts for these VMs."""
         attempts = {attempt.vm: attempt for attempt in recorded.attempts if attempt.vm in polled.registrations}
         if not attempts:
             return polled.registrations
@@ -178,9 +178,9 @@ class Registering:
         *,
         until: float,
     ) -> Mapping[str, Registration]:
-        """Return what the sources say, our own calls included.
+        """Return the sources' answers with the state of the plugin's own calls.
 
-        Where these cannot be followed now that is a note, and the ends of the `known` attempts count all the same.
+        If the calls cannot be followed now, a note says so, and the ends of the `known` attempts still count.
         """
         called = self._poller.ask(Source.TRIGGER, polled.namespace, advance, until=until)
         ours = called.registrations
@@ -195,9 +195,9 @@ class Registering:
 
 
 def _may_be_called_for(polled: _Polled) -> frozenset[str]:
-    """Return the VMs for which nothing but RegisterVM is missing, as far as the sources say.
+    """Return the VMs that only lack RegisterVM, by the sources' answers.
 
-    A source that cannot be asked may be at work on any of them; a vCenter that is away shows at the call.
+    A source without an answer may be at work on any of them; an unreachable vCenter shows at the call.
     """
     if any(answer.problem for answer in polled.answers if answer.source is not Source.VCENTER):
         return frozenset()
@@ -205,21 +205,21 @@ def _may_be_called_for(polled: _Polled) -> frozenset[str]:
 
 
 def _is_left_to_us(name: str, answers: Collection[Answer]) -> bool:
-    """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
+    """Say whether a VM only lacks RegisterVM; the preflight checks other reasons against a call."""
     if not all(map(preflight.not_its_own, preflight.engines_say(name, answers))):
-        return False  # an engine registers it sooner or later, has failed to, or talks nonsense: a person decides
+        return False  # an engine will register it, has failed, or answers nonsense: a user has to decide
     certain = {
         source: registration.state
         for source, registration in by_source(name, answers).items()
         if registration.certain and registration.state is not State.UNKNOWN
     }
     if certain.get(Source.VCENTER) is State.RESTORED and certain.get(Source.KUBERNETES) is State.READY:
-        del certain[Source.KUBERNETES]  # it has not seen yet that another VM lies under it
+        del certain[Source.KUBERNETES]  # it has not yet seen the other VM under the name
     return bool(certain) and _TO_CALL_FOR.issuperset(certain.values())
 
 
 def _with_call(name: str, registration: Registration, answers: Collection[Answer], ours: Registration) -> Registration:
-    """Return what all say of a VM, our own call included."""
+    """Return the combined answer for a VM, with the plugin's own call."""
     if registration.state is State.READY or _called_anew(registration, ours):
         return replace(registration, notes=tuple(dict.fromkeys((*registration.notes, *ours.notes))))
     others = [_overruled(answer, name, ours.state) if answer.source is Source.VCENTER else answer for answer in answers]
@@ -234,10 +234,10 @@ def _with_problem(registration: Registration, recorded: Recorded) -> Registratio
 
 
 def _called_anew(registration: Registration, ours: Registration) -> bool:
-    """Say whether it was registered, or is being, since our own call failed: a person fixed the cause and called.
+    """Say whether a user has called again after a failed call, so that the VM is registering or registered.
 
-    vCenter's newest task is the last word. Of a VirtualMachine or its disks only what was made later tells: what our
-    own call has left behind may have looked unfinished ever since.
+    vCenter's newest task decides. A VirtualMachine or its disks count only if they are newer: remains of the plugin's
+    own call may have looked unfinished ever since.
     """
     if ours.state is not State.FAILED:
         return False
@@ -249,7 +249,7 @@ def _called_anew(registration: Registration, ours: Registration) -> bool:
 
 
 def _overruled(vcenter: Answer, name: str, called: State) -> Answer:
-    """Take vCenter's answer for a guess where the call's own words rest on the same look and say more."""
+    """Treat vCenter's answer as a guess if the state of the call comes from the same look and says more."""
     if vcenter.registrations is None or name not in vcenter.registrations:
         return vcenter
     registration = vcenter.registrations[name]

@@ -1,4 +1,4 @@
-"""Where an attempt to register a VM stands, in the words of a registration."""
+"""The state of an attempt to register a VM, as a registration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.vsphere.vm import RegisterTask, VsphereVm
 
 _LONGEST_KEPT: Final = 4 * 1024
-"""Characters of a failure that are kept in the record."""
+"""The most characters of a failure in the record."""
 
 _registration = partial(Registration, sources=(Source.TRIGGER,))
 
@@ -32,7 +32,7 @@ def refused(name: str, checked: Preflight) -> Registration:
     """Say why RegisterVM is not called."""
     vm = checked.vm
     reason = f"RegisterVM is not called: {checked.reason}"
-    if checked.done:  # whether it is ready only Kubernetes can be certain of
+    if checked.done:  # only Kubernetes can tell whether it is ready
         return _registration(name=name, state=State.REGISTERED, reason=reason, notes=checked.notes, certain=False)
     state = _refused_state(vm, checked)
     code = next((refusal.code for refusal in checked.refusals if refusal.code), "")
@@ -49,7 +49,7 @@ def refused(name: str, checked: Preflight) -> Registration:
 
 
 def foreseen(name: str, checked: Preflight) -> Registration:
-    """Say what a restore would do at its first look: call, or say why not."""
+    """Say what a restore would do at its first look: call, or not, with the reason."""
     if not checked.passed or checked.vm is None:
         return refused(name, checked)
     reason = f"a restore calls RegisterVM for {checked.vm.moid}"
@@ -72,7 +72,7 @@ def unreadable(name: str, error: VmServiceError) -> Registration:
 
 
 def another_process(attempt: Attempt) -> Registration:
-    """Say that another process was first."""
+    """Say that another process makes the call."""
     return _registering(attempt, f"another process calls RegisterVM for {attempt.moid} (record {attempt.name})")
 
 
@@ -88,14 +88,14 @@ def not_sent(attempt: Attempt, error: VmServiceError) -> Registration:
 
 
 def no_answer(attempt: Attempt, error: VmServiceError) -> Registration:
-    """Say that it is unknown whether vCenter understood the call."""
+    """Say that it is unknown whether vCenter received the call."""
     return _registering(
         attempt, f"RegisterVM was called for {attempt.moid} without an answer; looking for its task: {error}"
     )
 
 
 def progress(attempt: Attempt, now: datetime, answer: RegisterTask | None, *, task: str) -> Registration:
-    """Say how far an attempt is whose outcome is open."""
+    """Return the progress of an attempt with an open outcome."""
     late = _late(attempt, now)
     minutes = int(TIMEOUT_SECONDS // 60)
     known = answer is not None and answer.state is not TaskState.UNKNOWN
@@ -109,7 +109,7 @@ def progress(attempt: Attempt, now: datetime, answer: RegisterTask | None, *, ta
         reason = f"RegisterVM was to be called for {attempt.moid} and has not answered; looking for its task"
         return _registering(attempt, reason)
     if answer is not None and not known and late:
-        # It may have succeeded: vCenter forgets a task within minutes, whatever came of it.
+        # It may have succeeded: vCenter forgets every task within minutes.
         reason = f"vCenter does not know RegisterVM task {one_line(task)} of {attempt.moid} any more"
         return replace(_lost(attempt, reason), certain=False)
     percent = bounded(answer.percent) if answer is not None else None
@@ -120,7 +120,7 @@ def progress(attempt: Attempt, now: datetime, answer: RegisterTask | None, *, ta
 
 
 def unseen(attempt: Attempt, now: datetime) -> Registration:
-    """Say what is known of an open attempt where no vCenter tells how far it is."""
+    """Describe an open attempt without a vCenter that shows its progress."""
     reason = (
         f"RegisterVM was called for {attempt.moid} ({_attempt(attempt)}); only vCenter shows how far it is, and"
         " none is set up here (vcenter in the settings)"
@@ -134,7 +134,7 @@ def unread(problem: str) -> str:
 
 
 def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:
-    """Say that a call ended well; whether the VM is ready only Kubernetes can be certain of."""
+    """Say that a call succeeded; only Kubernetes can tell whether the VM is ready."""
     reason, code = f"RegisterVM ({_attempt(attempt)}) succeeded", ""
     if attempt.message:
         reason = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {one_line(attempt.message)}"
@@ -143,7 +143,7 @@ def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:
 
 
 def failed(attempt: Attempt) -> Registration:
-    """Say that an attempt failed, when, why, and that another is a person's decision."""
+    """Say when and why an attempt failed, and that another attempt is the user's decision."""
     what = f"RegisterVM ({_attempt(attempt)})"
     registration = from_vcenter.failed(attempt.vm, what, attempt.message, since=attempt.ended_at)
     reason = registration.reason if registration.can_wait else f"{registration.reason}. {_another()}"
@@ -160,7 +160,7 @@ def failed(attempt: Attempt) -> Registration:
 
 
 def kept(message: str) -> str:
-    """Return as much of a failure as is kept."""
+    """Return the part of a failure that is kept in the record."""
     return message[:_LONGEST_KEPT]
 
 

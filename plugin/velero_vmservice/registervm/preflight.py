@@ -1,4 +1,4 @@
-"""Before RegisterVM is called: every reason not to, for it can be neither repeated nor cancelled."""
+"""Every reason against a call of RegisterVM, which can be neither repeated nor cancelled."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 NO_OVERRIDE: Final = ChosenOverride()
 _THERE: Final = frozenset({State.READY, State.REGISTERED})
 _TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
-"""What Kubernetes says of a VM that is there already, of another one that has its name, and of a node."""
+"""Kubernetes' states of an existing VM, of another VM with its name, and of a node."""
 _AT_IT: Final = frozenset({*_THERE, State.REGISTERING})
 _GIVEN_UP: Final = frozenset({State.FAILED, State.NOT_RESTORABLE})
-"""What an engine says of a VM for which it does nothing more by itself."""
+"""An engine's states of a VM for which it does nothing more by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,30 +38,30 @@ class Refusal:
 
     reason: str
     code: str = ""
-    """What RegisterVM would have answered, where the guide names it."""
+    """RegisterVM's code in this case, if the guide names it."""
     can_wait: bool = False
-    """Whether it may go away by itself; then the next round asks again."""
+    """Whether it may pass by itself; the next round then checks again."""
     done: bool = False
     """Whether another call has registered the VM already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """Whether RegisterVM may be called for a VM, and for which."""
+    """Whether RegisterVM may be called for a wanted VM, and the VM in vCenter."""
 
     vm: VsphereVm | None = None
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
-    """What to mind of the call, and no reason against it."""
+    """Remarks on the call that are no reason against it."""
 
     @property
     def passed(self) -> bool:
-        """Whether it may."""
+        """Whether RegisterVM may be called."""
         return self.vm is not None and not self.refusals
 
     @property
     def can_wait(self) -> bool:
-        """Whether all that is in the way may go away by itself."""
+        """Whether all reasons against it may pass by themselves."""
         return all(refusal.can_wait for refusal in self.refusals)
 
     @property
@@ -88,13 +88,13 @@ def check(
     """Check one VM.
 
     Args:
-        namespace: where it is to be registered.
+        namespace: the namespace for the registration.
         wanted: the VM.
-        vms: what vCenter has, tasks included.
-        supervisor: what the Supervisor has.
-        override: subnets to be mapped.
+        vms: the VMs in vCenter, with tasks.
+        supervisor: the view of the Supervisor.
+        override: mappings of subnets.
         vpc: whether the namespace has NSX-VPC networking, None if that is unknown.
-        by_command: whether a person asks for another call although one has failed, or was of an earlier restore.
+        by_command: whether a user wants another call although one has failed, or belonged to an earlier restore.
     """
     matches = vms.match(wanted)
     if not matches and (namesake := vms.namesake(wanted)):
@@ -116,9 +116,9 @@ def check(
 
 
 def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
-    """Return the answer because of which RegisterVM is not called even where a person asks for it, or None.
+    """Return the answer that prevents RegisterVM even for a user's command, or None.
 
-    What vCenter says is left to `check`, which looks there anew: a task that has failed is what a person asks for.
+    vCenter's answer is left to `check`, which looks again: a failed task is the usual reason for the command.
     """
     certain = {
         source: registration for source, registration in by_source(name, answers).items() if registration.certain
@@ -126,17 +126,17 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
     engines = [registration for registration in engines_say(name, answers) if registration.certain]
     vcenter = certain.get(Source.VCENTER)
     kubernetes = certain.get(Source.KUBERNETES)
-    under_it = vcenter is not None and vcenter.state is State.RESTORED  # which Kubernetes has not seen yet
+    under_it = vcenter is not None and vcenter.state is State.RESTORED  # Kubernetes has not seen it yet
     if kubernetes is not None and kubernetes.state in _TAKEN and not (under_it and kubernetes.state is State.READY):
         return kubernetes
     return next((engine for engine in engines if engine.state in _AT_IT), None)
 
 
 def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
-    """Return what a person has to know before a call for a VM that is not `left_alone`, and what is behind it.
+    """Return reasons for doubt before a call for a VM that is not `left_alone`, with details.
 
-    A source could not be asked that might speak against the call; but vCenter is left to `check`, which cannot do
-    without it. Or an engine knows the VM and has not begun: it may have it in its queue.
+    Either a source without an answer might object to the call, except vCenter, which `check` requires. Or an engine
+    knows the VM and has not begun: the VM may be in its queue.
     """
     away = {
         f"{answer.source} cannot be asked": answer.problem
@@ -152,12 +152,12 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
 
 
 def engines_say(name: str, answers: Iterable[Answer]) -> list[Registration]:
-    """Return what the sources say of a VM that may register it themselves."""
+    """Return the answers about a VM from sources that may register it themselves."""
     return [registration for source, registration in by_source(name, answers).items() if source.role is Role.ENGINE]
 
 
 def not_its_own(registration: Registration) -> bool:
-    """Say whether an engine certainly has nothing to do with a VM; what makes no sense is not certain."""
+    """Say whether an engine certainly has nothing to do with a VM; a contradictory answer is not certain."""
     return registration.state is State.UNKNOWN and registration.certain
 
 
@@ -182,10 +182,10 @@ def _what(vm: VsphereVm) -> Iterator[Refusal]:
 
 
 def _task(vm: VsphereVm, registered: Registered | None, *, by_command: bool) -> Iterator[Refusal]:
-    """Yield what an earlier call, by any caller, says against another one.
+    """Yield reasons from an earlier call, by any caller, against another one.
 
-    Over a VirtualMachine that is newer than the VM a task that has ended may be of an earlier restore, or of this
-    one: which it is, only a person can tell. While the VADP restore runs it was an earlier one's.
+    If the VirtualMachine is newer than the VM, an ended task may belong to an earlier restore or to this one: only a
+    user can tell which. While the VADP restore runs, it belongs to an earlier one.
     """
     task = vm.task
     if task is None:
@@ -193,7 +193,7 @@ def _task(vm: VsphereVm, registered: Registered | None, *, by_command: bool) -> 
             yield _ended(vm, event)
         return
     named = f"RegisterVM task {one_line(task.id)} of {vm.moid}"
-    if not task.over:  # whichever restore it is of: two at once are what must never be
+    if not task.over:  # of any restore: two calls at once must never happen
         yield Refusal(reason=f"{named} is at work already", can_wait=True)
         return
     in_place = registered is not None and is_older(vm, registered)
@@ -221,7 +221,7 @@ def _ended(vm: VsphereVm, event: RegisterEvent) -> Refusal:
 
 
 def _onto(wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView) -> Iterator[Refusal]:
-    """Yield what speaks against it on the Supervisor."""
+    """Yield reasons against it on the Supervisor."""
     if supervisor.machines is None:
         reason = "the VirtualMachines of the namespace cannot be listed, so what RegisterVM would do there is unknown"
         yield Refusal(reason=reason, can_wait=True)

@@ -1,8 +1,8 @@
-"""The life of a recorded attempt to call RegisterVM: the one call, where it may be made, and what became of it.
+"""The life of a recorded attempt to call RegisterVM: the one call, if it is allowed, and its outcome.
 
-The call can be neither repeated nor cancelled. So it is recorded by a create before it is made, and a process that
-finds another's record looks for the task instead of calling: a VM is never registered twice, wherever a process dies
-and however many run. vCenter's last word is added to the record, because it forgets a task within minutes.
+The call can be neither repeated nor cancelled. So its record is created before the call, and a process that finds the
+record of another looks for the task instead of calling: a VM is never registered twice, even if processes die or race.
+vCenter's final answer is added to the record, because vCenter forgets a task within minutes.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LOOKED_AT_WITHIN: Final = timedelta(hours=1)
-"""Longer than any look is old when a record is made: a task that the look has not seen was queued after that."""
+"""Longer than the age of any look at the creation of a record: a task that the look lacks was queued later."""
 
 
 class AttemptTracker:
-    """Brings attempts to their end and tells where they stand; serves every restore of a process, in several threads.
+    """Follows attempts to their end; serves every restore of a process, in several threads.
 
-    Attempts are those of this process, of another one and of a person's command. A call is made only where `may_call`
-    says so, and only for a record that this process has made itself.
+    Attempts come from this process, from another one, or from a user's command. A call needs `may_call`, and a record
+    that this process has created itself.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class AttemptTracker:
         register: RegisterVm | None,
         holder: str,
     ) -> None:
-        """Put together.
+        """Set up.
 
-        Without `register`, where no vCenter is set up, only what is recorded can be told. `holder` MUST differ from
-        process to process, restarts included.
+        Without `register`, if no vCenter is set up, only the records are read. `holder` MUST be unique to each process,
+        also after restarts.
         """
         self.holder = holder
         self._cluster = cluster
@@ -69,13 +69,12 @@ class AttemptTracker:
         self._register = register
         self._lock = threading.Lock()
         self._begun: dict[str, str] = {}
-        """Records for which this process has begun a call, before the call, and the task once that is known; until the
-        record says so itself."""
+        """Records for which this process has begun a call, with the task once it is known, until the record has it."""
         self._at_work: set[str] = set()
-        """VMs that a thread of this process is calling for, by managed object id, whatever the restore."""
+        """VMs with a call under way in this process, by managed object id, for any restore."""
 
     def ended(self, attempts: Collection[Attempt], look: Look | None = None) -> Mapping[str, Registration]:
-        """Return where the attempts stand whose end is recorded, by VM; no request but for the VM's networks."""
+        """Return the states of attempts with a recorded end, by VM; the only request is for the VM's networks."""
         return {attempt.vm: self._end(attempt, look) for attempt in attempts if attempt.over}
 
     def advance(
@@ -86,15 +85,15 @@ class AttemptTracker:
         until: float = float("inf"),
         may_call: bool = False,
     ) -> Mapping[str, Registration]:
-        """Return where the attempts stand, by VM, those whose end is recorded first.
+        """Return the states of the attempts, by VM, those with a recorded end first.
 
-        `look` is what this round has seen already. After `until` at most one more is looked for. Raises as vCenter
-        answers: the next round goes on.
+        `look` is the earlier look of this round. After `until` at most one more task is looked up. Raises vCenter's
+        errors: the next round continues.
         """
         registrations: dict[str, Registration] = {}
         with self._lock:
             for name in [attempt.name for attempt in attempts if attempt.over or attempt.task]:
-                self._begun.pop(name, None)  # the record tells it now, and prevents another call
+                self._begun.pop(name, None)  # the record has it now, and prevents another call
         for attempt in sorted(attempts, key=lambda attempt: not attempt.over):
             if registrations and not attempt.over and self._clock.monotonic() > until:
                 break
@@ -102,7 +101,7 @@ class AttemptTracker:
         return registrations
 
     def follow(self, attempt: Attempt, look: Look | None = None, *, may_call: bool = False) -> Registration:
-        """Tell where an attempt stands; make its call if it may be made, and certainly was not."""
+        """Return the state of an attempt; make its call if it is allowed and certainly was not made."""
         if attempt.over:
             return self._end(attempt, look)
         if self._register is None:
@@ -117,7 +116,7 @@ class AttemptTracker:
         return self._watched(attempt, self._register, task_id, look)
 
     def _watched(self, attempt: Attempt, register: RegisterVm, task_id: str, look: Look | None) -> Registration:
-        """Look for the task of an attempt, and tell how far it is."""
+        """Look for the task of an attempt, and return its state."""
         vsphere = look.vsphere if look is not None else None
         task: RegisterTask | None
         if task_id:
@@ -138,7 +137,7 @@ class AttemptTracker:
         return messages.progress(attempt, self._clock.now(), task, task=task_id)
 
     def _call(self, attempt: Attempt, register: RegisterVm) -> Registration:
-        """Make the one call of a record that is this process's own, unless another call for that VM is under way."""
+        """Make the one call of this process's own record, unless another call for that VM is under way."""
         with self._lock:
             if attempt.name in self._begun or attempt.moid in self._at_work:
                 return messages.calling(attempt)
@@ -150,9 +149,9 @@ class AttemptTracker:
                 self._at_work.discard(attempt.moid)
 
     def _call_alone(self, attempt: Attempt, register: RegisterVm) -> Registration:
-        """Look once more and call; the checks rest on a look that may be a while ago, and on no record but our own.
+        """Look once more and call; the look of the checks may be old, and showed no record but this one.
 
-        A record that was read, not made just now, is claimed first: a command may have given it up meanwhile.
+        A record that was read, not just created, is claimed first: a command may have given it up meanwhile.
         """
         try:
             newest = register.latest(attempt.moid, attempt.recorded_at - _LOOKED_AT_WITHIN)
@@ -161,7 +160,7 @@ class AttemptTracker:
                 return messages.another_process(attempt)
         except VmServiceError as error:
             return messages.not_sent(attempt, error)
-        if newest is not None and begun:  # by a person, WCP or another restore since the VM was checked
+        if newest is not None and begun:  # by a user, WCP or another restore since the check of the VM
             self._take_over(attempt, newest.id)
             return self._watched(replace(attempt, task=newest.id), register, newest.id, None)
         with self._lock:
@@ -195,7 +194,7 @@ class AttemptTracker:
         return messages.progress(attempt, self._clock.now(), None, task=task)
 
     def _take_over(self, attempt: Attempt, task: str) -> None:
-        """Remember the task of an attempt, in the record and for as long as that cannot be written."""
+        """Remember the task of an attempt in the record, and in memory while the record cannot be written."""
         with self._lock:
             self._begun[attempt.name] = task
         self._attempts.update(replace(attempt, task=task))
@@ -215,7 +214,7 @@ class AttemptTracker:
     def _unmoved(self, attempt: Attempt, look: Look | None) -> Iterator[str]:
         """Check `spec.network` against the plan; a VM that cannot be read is checked in a later round.
 
-        In the round in which an attempt ends, the VM is read by itself: the look is from before. Later it is not.
+        In the round in which an attempt ends, the VM is read separately, because the look is older. Later it is not.
         """
         if not attempt.network:
             return

@@ -1,4 +1,4 @@
-"""RegisterVM on request: for each restored VM that passes the preflight an attempt is recorded once, then called.
+"""RegisterVM on request: records one attempt for each restored VM that passes the preflight, then calls.
 
 A failed attempt is final; only an explicit command makes another.
 """
@@ -36,7 +36,7 @@ _GIVEN_UP: Final = "it was given up for another attempt that a person asked for"
 
 
 class TriggerPolicy(Section):
-    """By default registration is watched and nothing is called."""
+    """By default registration is only watched."""
 
     mode: Literal["observe", "trigger"] = Field(
         default="observe",
@@ -52,7 +52,7 @@ class TriggerPolicy(Section):
 
 
 class Trigger:
-    """Makes attempts and has them followed; one object serves every restore of a process, from several threads."""
+    """Makes attempts and lets the tracker follow them; serves every restore of a process, in several threads."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Trigger:
         self._policy = policy
 
     def calls_for(self, restore: ForRestore) -> bool:
-        """Say whether RegisterVM is called in the course of a restore: its own choice, or else that of the settings."""
+        """Say whether a restore calls RegisterVM: by its own choice, or else by the settings."""
         return self._policy.mode == "trigger" if restore.calls is None else restore.calls
 
     def override_for(self, restore: ForRestore) -> ChosenOverride:
@@ -82,7 +82,7 @@ class Trigger:
         return ChosenOverride(mappings=self._policy.subnet_mappings)
 
     def unfit_for(self, restore: ForRestore, namespaces: Collection[str]) -> Sequence[str]:
-        """Return why the Supervisor or one of these namespaces does not take the override of a restore's calls."""
+        """Return why the Supervisor or one of these namespaces does not support the override of a restore's calls."""
         chosen, generation = self.override_for(restore), self._supervisor.generation()
         if not chosen.mappings:
             return ()
@@ -103,12 +103,12 @@ class Trigger:
         may_call: Collection[str] | None = None,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
-        """Call RegisterVM for the VMs that may be called for and were not yet, follow the others; by name.
+        """Call RegisterVM for the allowed VMs without a call, follow the other calls; returns states by name.
 
-        `look` is what this round has seen already; vCenter is not looked into twice. `may_call` names the VMs that it
-        may be called for, None for all: whatever is registered is left alone and only followed. After `until` no more
-        than one call is begun; a VM without an answer is for the next round. Raises `Unavailable` and `Forbidden` as
-        cluster and vCenter answer: the next round goes on.
+        `look` is the earlier look of this round, so that vCenter is not read twice. `may_call` names the VMs for which
+        calls are allowed, None for all; others are only followed. After `until` no more than one call is begun; a VM
+        without an answer is left to the next round. Raises `Unavailable` and `Forbidden` from cluster and vCenter: the
+        next round continues.
         """
         if not self.calls_for(restore) or not vms:
             return {}
@@ -118,7 +118,7 @@ class Trigger:
         known = [attempt for name, attempt in attempts.items() if name not in earlier]
         registrations = dict(self._tracker.advance(known, look, until=until, may_call=True))
         if len(registrations) < len(known):
-            return registrations  # the time is over
+            return registrations  # no time is left
         unknown = [vm for vm in vms if vm.name not in attempts or vm.name in earlier]
         new = unknown if may_call is None else [vm for vm in unknown if vm.name in may_call]
         vsphere = self._vsphere(namespace, new, look)
@@ -140,7 +140,7 @@ class Trigger:
         *,
         may_call: Collection[str] | None = None,
     ) -> Mapping[str, Registration]:
-        """Say what this restore would do, if it began now, for the VMs that may be called for; call or record nothing.
+        """Say what this restore would do now for the VMs in `may_call`, without calls and records.
 
         Raises as `advance` does.
         """
@@ -161,9 +161,9 @@ class Trigger:
         return registrations
 
     def again(self, restore: ForRestore, namespace: str, vm: ExpectedVm) -> Registration:
-        """Make a new attempt because a person asked for it.
+        """Make a new attempt for a user's command.
 
-        Raises `InvalidItem` while the last one is open: two at once are what must never be.
+        Raises `InvalidItem` while the last one is open: two calls at once must never happen.
         """
         last = self._attempts.newest(restore.uid).get((namespace, vm.name))
         if last is not None:
@@ -178,7 +178,7 @@ class Trigger:
         return self._begin(restore, namespace, checked, {vm.name: last} if last is not None else {})[vm.name]
 
     def _vsphere(self, namespace: str, new: Collection[ExpectedVm], look: Look | None) -> VsphereLook | None:
-        """Look into vCenter if there are new VMs; else return what this round has seen there, if anything."""
+        """Look into vCenter if there are new VMs; otherwise return the earlier look of this round, if any."""
         if new:
             return self._looks.look(namespace, new, look)
         return look.vsphere if look is not None else None
@@ -193,9 +193,9 @@ class Trigger:
         look: Look,
         earlier: Mapping[str, Attempt],
     ) -> dict[str, Registration]:
-        """Follow a task that was begun elsewhere as if it were called here.
+        """Follow a task of another caller like an own one.
 
-        So its end counts also once vCenter has forgotten it, and after a failure only a command calls.
+        So its end still counts after vCenter has forgotten it, and after a failure only a command calls.
         """
         registrations: dict[str, Registration] = {}
         for wanted in vms:
@@ -222,7 +222,7 @@ class Trigger:
         *,
         by_command: bool = False,
     ) -> Iterator[tuple[ExpectedVm, Preflight]]:
-        """Yield each VM with what speaks against a call; without VMs nothing is looked at."""
+        """Yield each VM with the reasons against a call; without VMs there is no look."""
         override = self.override_for(restore)
         vpc = self._supervisor.vpc(namespace) if override.mappings and vms else None
         for vm in vms:
@@ -242,7 +242,7 @@ class Trigger:
     ) -> dict[str, Registration]:
         """Call for the VMs that passed their checks; after `until` for no more than one.
 
-        `last` holds the attempts that these are made after, by VM.
+        `last` holds the previous attempts, by VM.
         """
         registrations: dict[str, Registration] = {}
         called = False

@@ -1,1 +1,1 @@
-"""What an administrator can set, where it was written, and how a wrong value is reported."""
+"""The settings of an administrator, the place of each value, and the report of wrong values."""

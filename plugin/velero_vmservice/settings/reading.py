@@ -1,6 +1,6 @@
-"""What an administrator can set, from a YAML file and `VMSERVICE_*` environment variables.
+"""The settings of an administrator, from a YAML file and `VMSERVICE_*` environment variables.
 
-Unknown keys are errors: a typo that silently keeps a default would be found on the day of the restore. The keys of
+Unknown keys are errors, because a typo that silently keeps a default would only show at a restore. The keys of
 docs/configuration.md are generated from the descriptions and examples of the fields (`make docs`).
 """
 
@@ -147,7 +147,7 @@ class WorkSettings(Section):
 
 
 class Settings(SourceSections, WorkSettings):
-    """Settings of the plugin as a whole."""
+    """Settings of the whole plugin."""
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe level that the sidecar logs."
@@ -181,7 +181,7 @@ class Settings(SourceSections, WorkSettings):
             sentence = f"names {name}, and {name} does not say where that is"
             raise PydanticCustomError(FAULT_OF_KEY, sentence, {"at": "registration.sources"})
         if self.registration.mode == "trigger" and self.vcenter is None:
-            sentence = "is trigger, and vcenter does not say whom to call"
+            sentence = "is trigger, but vcenter names no server to call"
             raise PydanticCustomError(FAULT_OF_KEY, sentence, {"at": "registration.mode"})
         return self
 
@@ -192,7 +192,7 @@ def load() -> Settings:
 
 
 def written(file: str = "") -> Given:
-    """Return what the environment and, below it, the file says; raises `InvalidSettings` where it cannot be read.
+    """Return the values of the environment and, below it, of the file; raises `InvalidSettings` if it cannot be read.
 
     `file` comes before the one that the environment names; '' for none.
     """
@@ -201,7 +201,7 @@ def written(file: str = "") -> Given:
 
 
 def checked(given: Given) -> Settings:
-    """Return the settings; raises `InvalidSettings` that names each wrong key and what is accepted, never a value."""
+    """Return the settings; raises `InvalidSettings` with each wrong key and the accepted values, never a value."""
     try:
         return Settings.model_validate(given.values)
     except ValidationError as error:
@@ -214,7 +214,7 @@ def checked(given: Given) -> Settings:
 
 
 def _file(chosen: str) -> Path:
-    """Return the file; raises where one is named that is not there: it would be missed on the day of the restore."""
+    """Return the file; raises if a named file does not exist, which would otherwise only show at a restore."""
     named = chosen or os.environ.get(FILE_VARIABLE)
     if named is None:
         return DEFAULT_FILE

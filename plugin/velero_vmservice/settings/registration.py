@@ -1,4 +1,4 @@
-"""Registration in the settings: which sources are asked, where they are, and whether RegisterVM is called."""
+"""The settings of registration: the sources, their addresses, and whether RegisterVM is called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from velero_vmservice.settings_section import Section
 _TARGET: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})")
 _HIGHEST_PORT: Final = 65535
 _NAMEABLE: Final = tuple(source for source in Source if source.role is not Role.CALLER)
-"""The sources that settings can name; what this product calls itself is always followed."""
+"""The sources that settings can name; the plugin's own calls are always followed."""
 
 
 def _named(value: object) -> Source:
@@ -111,7 +111,7 @@ class VCenterSettings(Section):
         return host.strip("[]"), int(port)
 
     def read_password(self) -> str:
-        """Return the password as it is now; raises `InvalidSettings`, never naming it."""
+        """Return the present password; raises `InvalidSettings` without it."""
         if self.password_file is None:
             return self.password.get_secret_value() if self.password else ""
         try:
@@ -132,7 +132,7 @@ class VCenterSettings(Section):
         return f"vCenter {self.server}"
 
     def __repr_args__(self) -> Any:
-        """Leave out what does not help and what may not be seen."""
+        """Leave out useless and secret fields."""
         return [("server", self.server), ("user", self.user)]
 
 
@@ -187,17 +187,17 @@ class EngineSettings(Section):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Return host and port apart, an IPv6 address without its brackets."""
+        """Return host and port separately, an IPv6 address without its brackets."""
         host, _, port = self.target.rpartition(":")
         return host.strip("[]"), int(port)
 
 
 class SourceSections(Section):
-    """Where the sources are that have a section of their own, by the name of each."""
+    """The sections of sources that have one, by the name of the source."""
 
     vcenter: VCenterSettings | None = None
     engine: EngineSettings | None = None
 
     def lacking(self, sources: tuple[Source, ...]) -> Source | None:
-        """Return the first of these sources whose section is missing."""
+        """Return the first of these sources with a missing section."""
         return next((source for source in sources if getattr(self, source, self) is None), None)

@@ -1,4 +1,4 @@
-"""Which names `restricted.add` and `restricted.remove` may hold: a name that means nothing would be found too late."""
+"""The names that `restricted.add` and `restricted.remove` may hold; a name without effect would be found too late."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CAPTURED: Final = frozenset(kind.resource for kind in CAPTURED_KINDS)
 
 
 def checked_addition(name: str) -> str:
-    """Return the name if a resource may be called that; raises `ValueError` that says what is wrong with it."""
+    """Return the name if it is a possible name of a resource; raises `ValueError` with its fault."""
     _check_form(name, {*_restrictable(), *COMMON_RESOURCES})
     if name in _CAPTURED:
         raise ValueError("is a kind that the plugin captures, which cannot be left to the Supervisor")
@@ -50,7 +50,7 @@ def checked_addition(name: str) -> str:
 
 
 def checked_removal(name: str) -> str:
-    """Return the name if it is on the list; raises `ValueError` that says which one may be meant."""
+    """Return the name if it is on the list; raises `ValueError` with a suggestion."""
     known = _restrictable()
     _check_form(name, known)
     if name in _CAPTURED:
@@ -61,7 +61,7 @@ def checked_removal(name: str) -> str:
 
 
 def _restrictable() -> frozenset[str]:
-    """Return the names that are or may be on the list, as far as that can be told without the cluster."""
+    """Return the names that are or may be on the list, by what is known without the cluster."""
     return restricted_resources(supervisor=True).union(DECLARED_RESOURCES, _CAPTURED)
 
 
@@ -76,7 +76,7 @@ def _check_form(name: str, known: Iterable[str]) -> None:
 
 
 def _closest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is meant: by its whole, by its plural, or by the kind that it is the plural of."""
+    """Return the most similar known name: by the whole name, by its plural, or by its kind."""
     names = sorted(known)
     spelled = name.lower().partition("/")[0]
     plural, _, rest = spelled.partition(".")

@@ -1,4 +1,4 @@
-"""Settings as they are written, and where: each value of a YAML file with its line, each variable with its name.
+"""Settings as written, with their places: each value of a YAML file with its line, each variable with its name.
 
 Every plain value stays a text, and the settings decide on its type. So `on` is not a boolean where `on` is a documented
 value, and a password of digits keeps its zeros. pydantic-settings is not used because it keeps
@@ -31,11 +31,11 @@ NESTED: Final = "__"
 _SERVICE_LINK: Final = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$"
 )
-"""What Kubernetes puts into every container for a Service of the namespace, one named vmservice… included."""
+"""Variables that Kubernetes sets in every container for a Service of the namespace, e.g. one named vmservice…"""
 
 _MOST_NODES: Final = 100_000
 _DEEPEST: Final = 20
-"""Far beyond any file in question; references to references would multiply without an end."""
+"""Far beyond any real file; references to references could multiply without limit."""
 _PLAIN_TAGS: Final = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "value")
 )
@@ -47,18 +47,18 @@ _MAPPING: Final = "write YAML there: a mapping of keys to values"
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Values as nested mappings, and where each was written."""
+    """Values as nested mappings, and the place of each."""
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[Path, str] = field(default_factory=dict)
     """`settings.yaml:3` or `VMSERVICE_BUCKET__NAME`, by the path of a value."""
 
     def over(self, below: Given) -> Given:
-        """Return both; where both have a value, this one's."""
+        """Return both; if both have a value, this one's counts."""
         return Given(_merged(self.values, below.values), {**below.places, **self.places})
 
     def place(self, path: Path) -> str:
-        """Return where a value was written, else its section, else anything of that section; '' for none."""
+        """Return the place of a value, or of its section, or of any value of that section; '' if there is none."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
@@ -66,12 +66,12 @@ class Given:
 
 
 def from_file(file: File, *, purpose: str = "settings file", unique: bool = True) -> Given:
-    """Return what a YAML file holds; raises `InvalidSettings` with the line that cannot be read.
+    """Return the values of a YAML file; raises `InvalidSettings` with the line that cannot be read.
 
     Args:
-        file: where it lies; one that is not there holds nothing.
-        purpose: what it is called in an error.
-        unique: whether a key that stands twice in a section is an error; else its last value counts.
+        file: its path; a missing file has no values.
+        purpose: its name in errors.
+        unique: whether a repeated key in a section is an error; otherwise its last value counts.
     """
     try:
         data = file.read_bytes()
@@ -90,7 +90,7 @@ def from_file(file: File, *, purpose: str = "settings file", unique: bool = True
 
 
 def from_text(text: str, *, name: str, unique: bool = True) -> Given:
-    """Return what a YAML text holds; raises `InvalidSettings` with the line of `name` that cannot be read."""
+    """Return the values of a YAML text; raises `InvalidSettings` with the line of `name` that cannot be read."""
     written = _Written(name, text, unique=unique)
     root = written.root()
     if root is None or root.tag == _NULL:
@@ -102,7 +102,7 @@ def from_text(text: str, *, name: str, unique: bool = True) -> Given:
 
 
 def from_environment(environment: Mapping[str, str], model: type[BaseModel], *, besides: str) -> Given:
-    """Return the settings among the variables; raises `InvalidSettings` for one that is none, `besides` excepted."""
+    """Return the settings among the variables; raises `InvalidSettings` for an unknown one that is not in `besides`."""
     known = _variables(model)
     _refuse_unknown(environment, {besides, *known})
     settings = Given()
@@ -158,7 +158,7 @@ def _refuse_unknown(environment: Iterable[str], known: Iterable[str]) -> None:
 
 
 class _Written:
-    """A YAML text being read: values as they are written, and the place of each."""
+    """A YAML text during reading: values as written, and the place of each."""
 
     def __init__(self, name: str, text: str, *, is_file: bool = True, unique: bool = True) -> None:
         self.places: dict[Path, str] = {}
@@ -188,7 +188,7 @@ class _Written:
             raise self._broken("lists or mappings are nested too deep", 0) from None
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        """Return what a node holds; None for a key without a value."""
+        """Return the value of a node; None for a key without a value."""
         self._nodes += 1
         if self._nodes > _MOST_NODES or len(path) > _DEEPEST:
             raise self._broken("lists or mappings are nested too deep, or too many", 0)
@@ -230,7 +230,7 @@ class _Written:
         return f"{self._name}:{node.start_mark.line + 1}" if self._is_file else self._name
 
     def _broken(self, sentence: str, index: int) -> InvalidSettings:
-        """Return the error for a place in the text; what stands there is named where it is but punctuation."""
+        """Return the error for a place in the text; only punctuation at that place is quoted."""
         sign = self._text[index : index + 1]
         if sign and sign in "!*&@`%|>":
             sentence = f"a value begins with {sign} and stands in no quotes"

@@ -41,7 +41,7 @@ def test_nothing_is_known_outside_of_veleros_pod() -> None:
     ("changes", "failed", "established"),
     [
         ({"launcher": LauncherState.ABSENT}, "launcher", "/plugins/velero-plugin-for-vmservice does not exist"),
-        ({"launcher": LauncherState.NOT_EXECUTABLE}, "launcher", "may not be executed"),
+        ({"launcher": LauncherState.NOT_EXECUTABLE}, "launcher", "has no execute bit"),
         ({"launcher": LauncherState.OTHER}, "launcher", "is not the launcher of this version"),
         ({"runtime": "bbbb"}, "launcher", "the launcher starts runtime bbbb, and this command runs from aaaa"),
         ({"runtime": ""}, "launcher", "the launcher starts runtime (none)"),

@@ -90,7 +90,7 @@ def test_the_credential_of_a_location_is_named() -> None:
         (
             [location("a"), location("b")],
             CheckState.WARNING,
-            "no location is the default, so that a backup has to name one",
+            "no location is the default, so a backup has to name one",
         ),
         (
             [location("a", default=True), location("b", default=True)],

@@ -61,4 +61,4 @@ def test_a_cluster_that_is_no_supervisor_is_a_warning() -> None:
 def test_a_supervisor_without_groups_is_no_fault_and_is_noted() -> None:
     check = supervisor_check(RELEASE, [], present=True)
     assert check.state is CheckState.OK
-    assert check.established.endswith("VirtualMachineGroup is not served, so that groups are not restored here")
+    assert check.established.endswith("VirtualMachineGroup is not served, so groups are not restored here")

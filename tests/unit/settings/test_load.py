@@ -160,7 +160,7 @@ def test_a_variable_that_holds_no_list_or_section_is_named(
             "registration:\n  subnet_mappings:\n  - current: {type: SUBNET}\n    new: {type: SUBNETSET}\n",
             "3: registration.subnet_mappings[0].current needs a name, because it is a SUBNET; a SUBNETSET without",
         ),
-        ("registration:\n  mode: trigger\n", "2: registration.mode is trigger, and vcenter does not say whom to call"),
+        ("registration:\n  mode: trigger\n", "2: registration.mode is trigger, but vcenter names no server to call"),
         ("restore: {mode: strict}\nrestore: {power: on}\n", "2:1: a key stands here that its section has already"),
         ("restore:\n  mode: [strict\n", "3:1: the YAML cannot be read from here on"),
         ("restore:\n\tmode: strict\n", "2:1: a tab stands here, where YAML allows blanks alone"),

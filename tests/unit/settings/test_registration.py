@@ -155,7 +155,7 @@ def test_variables_reach_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("registration: {sources: [kubernetes, vcenter]}", "sources names vcenter, and vcenter does not say where"),
         ("registration: {sources: [engine, kubernetes]}", "sources names engine, and engine does not say where"),
-        ("registration: {mode: trigger}", "mode is trigger, and vcenter does not say whom to call"),
+        ("registration: {mode: trigger}", "mode is trigger, but vcenter names no server to call"),
         (f"{ENGINE}registration: {{sources: [engine]}}", "needs kubernetes"),
         ("registration: {sources: []}", "needs kubernetes"),
         ("registration: {sources: [kubernetes, kubernetes]}", "names a source twice"),
