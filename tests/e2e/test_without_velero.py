@@ -77,3 +77,29 @@ def test_wrong_bucket_namespace_and_rights_are_one_clear_error(site: Site) -> No
         site.settings.write_text(settings)
     assert "no-such-bucket" in answer
     assert "Traceback" not in answer
+
+
+def test_a_preflight_judges_what_is_there_what_a_restore_asks_and_what_it_has_left_over(site: Site) -> None:
+    application = machines.two_tier("shop", namespace="preflight")
+    site.deploy(application)
+    before = document(site.ours("preflight", "-n", "preflight", "-o", "json"))
+    assert {each["verdict"] for each in before["applications"]} == {"restorable"}, before
+    assert sorted(vm["name"] for each in before["applications"] for vm in each["vms"]) == sorted(application.vm_names)
+    sealed = document(site.ours("capture", "-n", "preflight", "--vadp-job", "Checked", "-o", "json"))
+    assert {each["verdict"] for each in sealed["applications"]} == {"restorable"}
+    kept = site.directory / "before.json"
+    in_place = document(
+        site.ours(
+            *("preflight", "--restore", "in-place", "--from", "checked", "--record", str(kept), "-o", "json"),
+            exits=[0, 3],
+        )
+    )
+    assert "state-not-recorded" not in codes(in_place)
+    taken = document(site.ours("preflight", "--restore", "new", "--from", "checked", "-o", "json", exits=[3]))
+    assert codes(taken) >= {"name-taken"}
+    compared = document(site.ours("preflight", "--compare", str(kept), "-o", "json"))
+    assert {claim["state"] for claim in compared["claims"]} == {"kept"}
+
+
+def codes(checked: dict[str, Any]) -> set[str]:
+    return {reason["code"] for each in checked["applications"] for reason in each["reasons"]}
