@@ -24,6 +24,8 @@ from velero_vmservice.captures.covering import Covering
 from velero_vmservice.captures.matching.choosing import CaptureChoice
 from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
+from velero_vmservice.drill.rehearsal import DrillSite, Rehearsing
+from velero_vmservice.drill.store import Drills
 from velero_vmservice.preflight.before_restore import BeforeRestore
 from velero_vmservice.preflight.look import Looks
 from velero_vmservice.preflight.target import Targets
@@ -77,9 +79,22 @@ class App:
     registering: Registering
     survey: Survey
     covering: Covering
+    drills: Drills
+    rehearsing: Rehearsing
     actions: ActionTable
     adapters: ExitStack = field(default_factory=ExitStack)
     """What `close` closes."""
+
+    def drill_site(self, *, other: bool = False) -> DrillSite:
+        """Return the Supervisor of this plugin as one to drill against."""
+        return DrillSite(
+            cluster=self.cluster,
+            before_restore=self.before_restore,
+            planning=self.planning,
+            backup_objects=self.backup_objects,
+            replays=self.replays,
+            other=other,
+        )
 
     def close(self) -> None:
         """End the sessions of the adapters and close their connections; the plugin cannot be used afterwards."""
@@ -107,6 +122,14 @@ def connect(settings: Settings, *, login: LoginChoice = AS_FOUND.login) -> App:
     )
 
 
+def towards(plugin: App, settings: Settings, *, login: LoginChoice) -> App:
+    """Put the plugin together on another cluster, with the stores of this one; for what writes nothing there."""
+    cluster = kubernetes.connect(timeout_seconds=settings.kubernetes_timeout_seconds, clock=plugin.clock, login=login)
+    adapters = ExitStack()
+    adapters.callback(cluster.close)
+    return assemble(settings, cluster=cluster, locations=plugin.locations, clock=plugin.clock, adapters=adapters)
+
+
 def assemble(
     settings: Settings,
     *,
@@ -130,6 +153,13 @@ def assemble(
         velero_namespace=foundation.velero_namespace,
         own_bucket=foundation.own_bucket,
     )
+    looks = Looks(cluster=cluster, clock=clock, vsphere=registration.looks(foundation, vsphere))
+    reports = Reports(
+        cluster=cluster,
+        locations=locations,
+        velero_namespace=foundation.velero_namespace,
+        own_bucket=foundation.own_bucket,
+    )
     return App(
         cluster=cluster,
         clock=clock,
@@ -139,12 +169,7 @@ def assemble(
         capabilities=foundation.capabilities,
         backup_objects=restoring.backup_objects,
         planning=restoring.planning,
-        reports=Reports(
-            cluster=cluster,
-            locations=locations,
-            velero_namespace=foundation.velero_namespace,
-            own_bucket=foundation.own_bucket,
-        ),
+        reports=reports,
         pruning=Pruning(
             cluster=cluster,
             locations=locations,
@@ -155,7 +180,7 @@ def assemble(
         catalogue=catalogue,
         capture_choice=CaptureChoice(catalogue=catalogue, cluster=cluster),
         capturing=backing_up.capturing,
-        looks=Looks(cluster=cluster, clock=clock, vsphere=registration.looks(foundation, vsphere)),
+        looks=looks,
         before_restore=BeforeRestore(
             cluster=cluster,
             clock=clock,
@@ -183,6 +208,8 @@ def assemble(
             clock=clock,
             velero_namespace=foundation.velero_namespace,
         ),
+        drills=Drills(catalogue=catalogue, locations=locations),
+        rehearsing=Rehearsing(clock=clock, looks=looks, reports=reports, velero_namespace=foundation.velero_namespace),
         survey=Survey(
             cluster=cluster,
             locations=locations,

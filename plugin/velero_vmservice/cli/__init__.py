@@ -14,6 +14,7 @@ from velero_vmservice.cli.captures.commands import captures
 from velero_vmservice.cli.captures.coverage import coverage
 from velero_vmservice.cli.captures.match import match
 from velero_vmservice.cli.doctor import doctor
+from velero_vmservice.cli.drill.commands import drill
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.in_velero.install import install, install_launcher_command
 from velero_vmservice.cli.in_velero.serve import serve
@@ -60,6 +61,7 @@ commands.add_command(restore)
 commands.add_command(report)
 commands.add_command(captures)
 commands.add_command(prune)
+commands.add_command(drill)
 commands.add_command(doctor)
 commands.add_command(registration)
 access.accept_everywhere(commands)

@@ -166,6 +166,23 @@ def _override(_context: click.Context, _parameter: click.Parameter, texts: tuple
         raise WrongUsage(f"--network-override {error}") from None
 
 
+def by_default(command: str) -> type[click.Group]:
+    """Return the class of a group that takes `GROUP NAME` for `GROUP COMMAND NAME`; a name that is a command does not.
+
+    Without arguments the group shows its help.
+    """
+
+    class ByDefault(click.Group):
+        """Puts the command in where none is named."""
+
+        def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+            if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+                args = [command, *args]
+            return super().parse_args(ctx, args)
+
+    return ByDefault
+
+
 def output(*forms: str) -> Callable[[FC], FC]:
     """Return the option that chooses among forms of output, the first by default."""
     return click.option("-o", "--output", "form", type=click.Choice(forms), default=forms[0], show_default=True)

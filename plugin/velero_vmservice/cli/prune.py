@@ -161,5 +161,7 @@ def _counted(count: int, area: Area) -> str:
     match area:
         case Area.CAPTURE:
             return f"{count} capture{'s' * (count != 1)}"
+        case Area.DRILL:
+            return f"{count} drill{'s' * (count != 1)}"
         case Area.RESULTS:
             return f"the results of {count} restore{'s' * (count != 1)}"

@@ -10,7 +10,7 @@ from velero_vmservice import documents
 from velero_vmservice.archive import schema
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import output, read_time, table_output
+from velero_vmservice.cli.options import by_default, output, read_time, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.report import render_terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
@@ -24,16 +24,7 @@ if TYPE_CHECKING:
     from velero_vmservice.report.finding import Search, StoredReport
 
 
-class _ShownByDefault(click.Group):
-    """Takes `report NAME` for `report show NAME`; a restore that has the name of a command needs the long form."""
-
-    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        if arguments and arguments[0] not in {*self.commands, *context.help_option_names}:
-            arguments = ["show", *arguments]
-        return super().parse_args(context, arguments)
-
-
-@click.group(cls=_ShownByDefault)
+@click.group(cls=by_default("show"))
 def report() -> None:
     """Show the report of a restore (report RESTORE), or list the reports that are stored (report list)."""
 

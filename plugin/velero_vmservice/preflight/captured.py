@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.restore_point import read_seal
-from velero_vmservice.archive.schema import Capture, captured_object
+from velero_vmservice.archive.schema import Capture, Vadp, captured_object
 from velero_vmservice.archive.store import check_facts, read_document
 from velero_vmservice.backup.assessment import application_verdict, assessed, by_namespace, verdicts
 from velero_vmservice.errors import Corrupt, NotFound, NotRestorable

@@ -113,7 +113,7 @@ class Looks:
         services = [manifest for manifest in manifests if manifest.kind_name == VIRTUAL_MACHINE_SERVICE.name]
         kinds = {kind.name: kind for kind in CAPTURED_KINDS}
         bootstrap, bootstrap_unseen = self._bootstrap(name, vms)
-        vsphere, vsphere_unseen = self._in_vcenter(name, vms)
+        vsphere, vsphere_unseen = self.in_vcenter(name, vms)
         return LiveNamespace(
             facts=NamespaceFacts(
                 namespace=name,
@@ -177,7 +177,8 @@ class Looks:
                 unseen.append(error.message)
         return frozenset(names), "; ".join(unseen)
 
-    def _in_vcenter(self, namespace: str, vms: Collection[VmFacts]) -> tuple[Sequence[VsphereVm] | None, str]:
+    def in_vcenter(self, namespace: str, vms: Collection[VmFacts]) -> tuple[Sequence[VsphereVm] | None, str]:
+        """Return what vCenter has of VMs and their namesakes; None, with the reason, if it does not say."""
         wanted = [
             ExpectedVm(name=vm.name, instance_uuid=vm.instance_uuid, bios_uuid=vm.bios_uuid, facts=vm)
             for vm in vms

@@ -38,6 +38,11 @@ TABLES = {
         ["OBJECT", "STATE", "CAPTURE", "AGE", "JOB", "WHY"],
         ["BY", "RESTORE POINT", "APPLICATION"],
     ),
+    "drill": (
+        ("drill", "run"),
+        ["VERDICT", "APPLICATION", "INTO", "VMS", "TRIED", "WHY"],
+        ["OBJECTS"],
+    ),
     "report list": (("report", "list"), ["STARTED", "RESTORE", "WHERE"], ["ENDPOINT"]),
     "captures list": (
         ("captures", "list"),

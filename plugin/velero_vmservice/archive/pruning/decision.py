@@ -28,7 +28,7 @@ MINIMUM_AGE: Final = timedelta(days=1)
 ENDED_PHASES: Final = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation"})
 """Final phases of a Restore (Velero, pkg/apis/velero/v1/restore_types.go); in any other it is still running."""
 
-_RUN: Final = re.compile(r"(captures|restores)/([^/]+)/([^/]+)/.+")
+_RUN: Final = re.compile(r"(captures|restores|drills)/([^/]+)/([^/]+)/.+")
 
 
 class Area(StrEnum):
@@ -36,6 +36,16 @@ class Area(StrEnum):
 
     CAPTURE = "capture"
     RESULTS = "results"
+    DRILL = "drill"
+
+    @property
+    def folder(self) -> str:
+        """The first part of its keys."""
+        return _FOLDERS[self]
+
+
+_FOLDERS: Final = {Area.CAPTURE: "captures", Area.RESULTS: "restores", Area.DRILL: "drills"}
+_AREAS: Final = {folder: area for area, folder in _FOLDERS.items()}
 
 
 class Verdict(Enum):
@@ -50,6 +60,7 @@ class Verdict(Enum):
     ORIGIN_UNKNOWN = "the settings' bucket may hold captures of another cluster, or of a location that was removed"
     READ_ONLY = "its location is ReadOnly"
     RECENT = "it was written within the last 24 hours"
+    NEWEST_DRILL = "it is the newest drill of its capture's name"
     RESTORE_GOES_ON = "the restore has not ended"
     NOT_EXPIRED = "the results are younger than the given age"
 
@@ -86,8 +97,7 @@ class StoredRun:
     @property
     def prefix(self) -> str:
         """The beginning of all its keys."""
-        folder = "captures" if self.area is Area.CAPTURE else "restores"
-        return f"{folder}/{self.name}/{self.started}/"
+        return f"{self.area.folder}/{self.name}/{self.started}/"
 
     @property
     def size(self) -> int:
@@ -125,6 +135,8 @@ class Known:
     """Names of the Restores that have not ended."""
     being_restored: frozenset[str]
     """Names of the Backups of those Restores; a restore continues from its capture when its Backup is gone."""
+    newest_drills: frozenset[tuple[str, str]] = frozenset()
+    """Name and start of the newest drill of each name: its age is a metric."""
     read_only: bool
     """Whether the location of the bucket forbids removal."""
 
@@ -139,7 +151,7 @@ def runs_of(documents: Iterable[StoredDocument]) -> Sequence[StoredRun]:
             grouped.setdefault((folder, name, started), []).append(document)
     return [
         StoredRun(
-            area=Area.CAPTURE if folder == "captures" else Area.RESULTS,
+            area=_AREAS[folder],
             name=name,
             started=started,
             documents=tuple(of_run),
@@ -148,18 +160,29 @@ def runs_of(documents: Iterable[StoredDocument]) -> Sequence[StoredRun]:
     ]
 
 
+def newest_drills(runs: Iterable[StoredRun]) -> frozenset[tuple[str, str]]:
+    """Return name and start of the newest drill of each name."""
+    started = dict[str, str]()
+    for run in runs:
+        if run.area is Area.DRILL:
+            started[run.name] = max(run.started, started.get(run.name, ""))
+    return frozenset(started.items())
+
+
 def decide(run: StoredRun, known: Known, *, now: datetime, older_than: timedelta) -> Verdict:
     """Decide whether a run may be removed."""
     age = now - run.written
     if run.area is Area.CAPTURE:
         verdict = _of_capture(run.name, known, age)
+    elif run.area is Area.DRILL and (run.name, run.started) in known.newest_drills:
+        verdict = Verdict.NEWEST_DRILL
     else:
-        verdict = _of_results(run.name, known, age, older_than)
+        verdict = _of_results(run.area, run.name, known, age, older_than)
     return Verdict.READ_ONLY if verdict.removable and known.read_only else verdict
 
 
-def _of_results(restore: str, known: Known, age: timedelta, older_than: timedelta) -> Verdict:
-    if restore in known.going_on:
+def _of_results(area: Area, restore: str, known: Known, age: timedelta, older_than: timedelta) -> Verdict:
+    if area is Area.RESULTS and restore in known.going_on:
         return Verdict.RESTORE_GOES_ON
     if age < MINIMUM_AGE:
         return Verdict.RECENT

@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.archive.pruning.decision import ENDED_PHASES, Known, StoredRun, Verdict, decide, runs_of
+from velero_vmservice.archive.pruning.decision import (
+    ENDED_PHASES,
+    Area,
+    Known,
+    StoredRun,
+    Verdict,
+    decide,
+    newest_drills,
+    runs_of,
+)
 from velero_vmservice.errors import InvalidSettings, ReadOnlyStorage, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE, Manifest
 
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
 
-_AREAS: Final = ("captures/", "restores/")
+_AREAS: Final = tuple(f"{area.folder}/" for area in Area)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +111,7 @@ class Pruning:
                 origin_known=own_bucket_unshared or not self._own_bucket,
                 going_on=frozenset(name for name, _ in going_on),
                 being_restored=frozenset(backup for _, backup in going_on),
+                newest_drills=newest_drills(runs),
                 read_only=store.read_only,
             )
             for run in runs:

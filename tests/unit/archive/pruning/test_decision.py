@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velero_vmservice.archive.pruning.decision import Area, Known, StoredRun, Verdict, decide, runs_of
+from velero_vmservice.archive.pruning.decision import (
+    Area,
+    Known,
+    StoredRun,
+    Verdict,
+    decide,
+    newest_drills,
+    runs_of,
+)
 from velero_vmservice.archive.store import StoredDocument
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,6 +30,7 @@ known_sets = st.builds(
     origin_known=st.booleans(),
     going_on=names,
     being_restored=names,
+    newest_drills=st.frozensets(st.tuples(st.sampled_from(NAMES), st.just("20260101T000000Z"))),
     read_only=st.booleans(),
 )
 ages = st.timedeltas(min_value=timedelta(days=-1), max_value=timedelta(days=400))
@@ -163,3 +172,14 @@ def test_the_seal_goes_last() -> None:
     (run,) = runs_of(document(key, size=10) for key in keys)
     assert list(run.removal_order) == [*keys[1:], keys[0]]
     assert run.size == 30
+
+
+def test_an_old_drill_may_be_removed_unless_it_is_the_newest_of_its_name() -> None:
+    starts = ("20250101T000000Z", "20250201T000000Z")
+    drills = runs_of(document(f"drills/gold/{started}/report.json", age=MONTH) for started in starts)
+    assert {run.prefix for run in drills} == {f"drills/gold/{started}/" for started in starts}
+    seen = known(newest_drills=newest_drills(drills), going_on=frozenset({"gold"}))
+    verdicts = [decide(run, seen, now=NOW, older_than=MONTH) for run in drills]
+    assert verdicts == [Verdict.EXPIRED, Verdict.NEWEST_DRILL]
+    younger = runs_of([document(f"drills/gold/{starts[0]}/report.json", age=MONTH / 2)])
+    assert decide(younger[0], known(), now=NOW, older_than=MONTH) is Verdict.NOT_EXPIRED

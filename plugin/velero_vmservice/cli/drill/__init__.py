@@ -1,0 +1,1 @@
+"""The commands that rehearse a restore, and that show what rehearsals came to."""

@@ -1,0 +1,141 @@
+"""`velero-vmservice drill`: rehearse a restore on a working day, and show the drills that are stored."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from velero_vmservice import app
+from velero_vmservice.cli import access
+from velero_vmservice.cli.drill.view import drill_table, list_table
+from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
+from velero_vmservice.cli.options import by_default, namespace_mapping, table_output
+from velero_vmservice.cli.preflight.restoring import chosen_applications, mapping_into
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.drill.choosing import LATEST, latest
+from velero_vmservice.drill.model import DrillVerdict
+from velero_vmservice.drill.rehearsal import DrillRequest
+from velero_vmservice.errors import NotFound, VmServiceError
+from velero_vmservice.preflight.captured import read_captured
+from velero_vmservice.preflight.restoring import RestoreKind
+from velero_vmservice.settings.access import LoginChoice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.cli.views.table import Output
+
+CODES: Final[Mapping[str, ExitCode]] = {
+    DrillVerdict.READY: ExitCode.DONE,
+    DrillVerdict.WITH_WARNINGS: ExitCode.DONE,
+    DrillVerdict.INCOMPLETE: ExitCode.NO_ANSWER,
+    DrillVerdict.NOT_READY: ExitCode.BLOCKED,
+}
+
+
+@click.group(cls=by_default("run"))
+def drill() -> None:
+    """Rehearse a restore (drill run), or show the drills that are stored (drill list, drill show)."""
+
+
+@drill.command()
+@click.argument("applications", nargs=-1, metavar="[APPLICATION]...")
+@click.option(
+    "--from",
+    "capture",
+    default=LATEST,
+    show_default=True,
+    metavar="CAPTURE",
+    help="What to restore: NAME, NAME/TIME, or latest, the newest sealed capture that holds the applications.",
+)
+@click.option("--location", default="", metavar="NAME", help="The BackupStorageLocation that the capture lies in.")
+@namespace_mapping
+@click.option("--into", default="", metavar="NS", help="The namespace to try in, for a capture of one namespace.")
+@click.option("--target-context", default="", metavar="NAME", help="Drill against the Supervisor of this context.")
+@click.option("--target-kubeconfig", default="", metavar="FILE", help="The kubeconfig that this context is in.")
+@table_output
+def run(
+    applications: tuple[str, ...],
+    *,
+    capture: str,
+    location: str,
+    mapping: Mapping[str, str],
+    into: str,
+    target_context: str,
+    target_kubeconfig: str,
+    output: Output,
+) -> None:
+    r"""Rehearse a restore of a capture, or of its APPLICATIONS; nothing is created, nothing is powered on.
+
+    Plans the restore, tries every group and service by a server-side dry run, checks the target as preflight --restore
+    new does, looks at the VMs' records in vCenter where the settings name one, and stores a report. Without a mapping
+    it tries in the namespaces of the capture, where the objects may still live; the namespace has to exist.
+
+    Exits with 3 if a restore would not succeed, with 1 if a part could not be tried.
+
+    \b
+    Examples:
+      velero-vmservice drill run
+      velero-vmservice drill shop/front --into shop-drill
+      velero-vmservice drill run --from nightly --target-context other-supervisor
+    """
+    settings, plugin = access.connect()
+    captured = (
+        latest(plugin.catalogue, applications, location=location)
+        if capture == LATEST
+        else read_captured(plugin.catalogue.find(capture, location=location))
+    )
+    chosen = chosen_applications(captured, applications, ())
+    request = DrillRequest(
+        captured=captured,
+        applications=chosen,
+        chosen=applications,
+        mapping=mapping_into(mapping, into, captured, RestoreKind.NEW),
+    )
+    if target_context or target_kubeconfig:
+        login = LoginChoice(kubeconfig=target_kubeconfig or access.current().login.kubeconfig, context=target_context)
+        site = app.towards(plugin, settings, login=login).drill_site(other=True)
+    else:
+        site = plugin.drill_site()
+    report = plugin.rehearsing.rehearse(request, site)
+    stored, code = "", CODES[report.verdict]
+    try:
+        stored = plugin.drills.keep(report, captured.capture.store).where
+    except VmServiceError as error:
+        terminal.remark(f"the report is not stored: {error.message}")
+        code = worst(code, ExitCode.NO_ANSWER)
+    drill_table(report, where=stored).show(output)
+    sys.exit(code)
+
+
+@drill.command("list")
+@click.argument("name", default="")
+@table_output
+def list_(name: str, *, output: Output) -> None:
+    """List the drills in the buckets, the newest first, or those of the capture NAME."""
+    _, plugin = access.connect()
+    stored = plugin.drills.list(name)
+    for error in stored.unread:
+        terminal.remark(f"not listed: {error.message}")
+    if not stored.drills and output.tabular:
+        if stored.unread:
+            raise stored.unread[0]
+        raise NotFound(
+            f"no drill of {name} is stored" if name else "no drill is stored",
+            hint="make one: velero-vmservice drill run",
+        )
+    list_table(stored.drills).show(output)
+
+
+@drill.command()
+@click.argument("reference", metavar="DRILL")
+@table_output
+def show(reference: str, *, output: Output) -> None:
+    """Show DRILL again, NAME or NAME/TIME: what was tried, and what it came to."""
+    if not reference.partition("/")[0]:
+        raise WrongUsage("the drill has no name", hint="list them: velero-vmservice drill list")
+    _, plugin = access.connect()
+    stored = plugin.drills.find(reference)
+    drill_table(stored.read(), where=stored.where).show(output)

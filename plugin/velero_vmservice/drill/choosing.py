@@ -1,0 +1,41 @@
+"""The capture that a drill is made from where none is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.errors import Corrupt, NotFound, NotRestorable
+from velero_vmservice.preflight.captured import read_captured
+from velero_vmservice.preflight.checklist import bears_one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from velero_vmservice.captures.catalogue import Catalogue
+    from velero_vmservice.preflight.captured import CapturedApplications
+
+LATEST: Final = "latest"
+"""A word that `--from` reserves."""
+MOST_READ: Final = 50
+"""Captures that are read, the newest first."""
+
+
+def latest(catalogue: Catalogue, names: Collection[str], *, location: str = "") -> CapturedApplications:
+    """Return the newest sealed capture that holds these applications, or the newest where none is named.
+
+    A damaged capture is passed over. Raises `NotFound` if there is none, and what the catalogue raises.
+    """
+    listing = catalogue.list(location=location)
+    for capture in [capture for capture in listing.captures if capture.sealed][:MOST_READ]:
+        try:
+            captured = read_captured(capture)
+        except (Corrupt, NotFound, NotRestorable):
+            continue
+        if all(any(bears_one_of(each, [name]) for each in captured.applications) for name in names):
+            return captured
+    if listing.unread:
+        raise listing.unread[0]
+    what = f"holds {', '.join(names)}" if names else "is there"
+    raise NotFound(
+        f"no sealed capture {what}", hint="capture now: velero-vmservice capture -n NAMESPACE --vadp-job JOB"
+    )

@@ -1,0 +1,58 @@
+"""What a drill comes to: decided on what was tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.archive.findings import Finding, FindingCode
+from velero_vmservice.backup.assessment import application_verdict
+from velero_vmservice.drill.model import DrillVerdict, Trial
+from velero_vmservice.kube.manifest import CAPTURED_KINDS, VIRTUAL_MACHINE, ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from velero_vmservice.archive.findings import ApplicationVerdict
+    from velero_vmservice.drill.model import DrilledObject
+
+_KINDS: Final = {kind.name: kind for kind in (*CAPTURED_KINDS, VIRTUAL_MACHINE)}
+_LIVING: Final = frozenset({FindingCode.NAME_TAKEN, FindingCode.BIOS_UUID_TAKEN})
+"""What a drill meets where the application still lives, and a restore after its loss would not."""
+_UNTRIED: Final = frozenset({FindingCode.TARGET_MISSING, FindingCode.TARGET_UNKNOWN, FindingCode.RELEASE_UNKNOWN})
+"""What keeps a part from being tried."""
+
+
+def drilled(
+    application: ApplicationVerdict, *, more: Iterable[Finding] = (), where_it_lives: bool = False
+) -> ApplicationVerdict:
+    """Return the verdict on an application with what was found besides.
+
+    With `where_it_lives` the drill goes into the namespace that it was captured in: that its own VMs are still there
+    does not count.
+    """
+    reasons = [*application.reasons, *more]
+    if where_it_lives:
+        reasons = [finding for finding in reasons if finding.code not in _LIVING]
+    return application_verdict(
+        ObjectRef(_KINDS[application.kind], application.namespace, application.name),
+        [ObjectRef(_KINDS[part.kind], application.namespace, part.name) for part in application.objects],
+        application.vms,
+        reasons,
+    )
+
+
+def verdict(
+    applications: Sequence[ApplicationVerdict], objects: Collection[DrilledObject], not_tried: Collection[str]
+) -> DrillVerdict:
+    """Return what a drill comes to: not ready outweighs incomplete, which outweighs warnings."""
+    findings = [finding for application in applications for finding in application.reasons]
+    trials = {drilled_object.trial for drilled_object in objects}
+    if trials & {Trial.REFUSED, Trial.UNREADABLE}:
+        return DrillVerdict.NOT_READY
+    if any(finding.blocks and finding.code not in _UNTRIED for finding in findings):
+        return DrillVerdict.NOT_READY
+    if not_tried or any(finding.code in _UNTRIED for finding in findings):
+        return DrillVerdict.INCOMPLETE
+    if any(finding.severity == "warning" for finding in findings):
+        return DrillVerdict.WITH_WARNINGS
+    return DrillVerdict.READY

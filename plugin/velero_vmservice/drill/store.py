@@ -1,0 +1,112 @@
+"""Where drills lie: `drills/<capture>/<start time>/report.json`, written once, beside the capture's own bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velero_vmservice.archive.schema import is_time
+from velero_vmservice.archive.store import read_document, write_once
+from velero_vmservice.drill.model import REPORT, ROOT, DrillReport
+from velero_vmservice.errors import ForeignStorage, InvalidItem, NotFound, VmServiceError
+from velero_vmservice.kube.manifest import compact_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from velero_vmservice.archive.store import ObjectStore, StorageLocations
+    from velero_vmservice.captures.catalogue import Catalogue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDrill:
+    """The report of one drill in a bucket."""
+
+    name: str
+    started: str
+    """UTC, compact."""
+    store: ObjectStore
+
+    @property
+    def key(self) -> str:
+        return f"{ROOT}/{self.name}/{self.started}/{REPORT}"
+
+    @property
+    def where(self) -> str:
+        """Where it lies, as a person reads it."""
+        return self.store.where(self.key)
+
+    def read(self) -> DrillReport:
+        """Return the report; raises `NotFound` or `Corrupt`, and as stores do."""
+        return read_document(self.store, self.key, DrillReport)
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.started}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDrills:
+    """The drills in the buckets that could be listed."""
+
+    drills: Sequence[StoredDrill] = ()
+    """The newest first."""
+    unread: Sequence[VmServiceError] = ()
+    """Why buckets could not be listed."""
+
+
+class Drills:
+    """Keeps and finds the reports of drills."""
+
+    def __init__(self, *, catalogue: Catalogue, locations: StorageLocations) -> None:
+        self._catalogue = catalogue
+        self._locations = locations
+
+    def keep(self, report: DrillReport, store: ObjectStore) -> StoredDrill:
+        """Store a report beside its capture; raises what the store raises."""
+        drill = StoredDrill(name=report.drill, started=compact_time(report.started), store=store)
+        write_once(store, drill.key, report)
+        return drill
+
+    def list(self, name: str = "") -> StoredDrills:
+        """Return the drills, or those of one name; two locations that are one bucket show each once.
+
+        Raises `InvalidSettings` where there is no bucket to look in, and what the cluster raises.
+        """
+        drills, unread = dict[tuple[str, str], StoredDrill](), list[VmServiceError]()
+        for location in self._catalogue.buckets():
+            try:
+                store = self._locations.open(location)
+                for drill in _listed(store, name):
+                    drills.setdefault((store.endpoint, drill.where), drill)
+            except ForeignStorage:
+                continue
+            except VmServiceError as error:
+                unread.append(error)
+        newest_first = sorted(drills.values(), key=lambda drill: (drill.started, drill.name), reverse=True)
+        return StoredDrills(drills=newest_first, unread=unread)
+
+    def find(self, reference: str) -> StoredDrill:
+        """Return the drill that a person names NAME, the newest of that name, or NAME/TIME.
+
+        Raises `NotFound` if there is none, `InvalidItem` if several buckets have it, and the error of a bucket that
+        could not be listed where it may lie there.
+        """
+        name, _, started = reference.partition("/")
+        stored = self.list(name)
+        named = [drill for drill in stored.drills if started in ("", drill.started)]
+        newest = [drill for drill in named if drill.started == named[0].started]
+        if len(newest) == 1:
+            return newest[0]
+        if newest:
+            places = ", ".join(drill.where for drill in newest)
+            raise InvalidItem(f"several buckets have the drill {reference}: {places}", hint="read it in its bucket")
+        if stored.unread:
+            raise stored.unread[0]
+        raise NotFound(f"no drill {reference} is stored", hint="list them: velero-vmservice drill list")
+
+
+def _listed(store: ObjectStore, name: str) -> Iterator[StoredDrill]:
+    for folder in [name] if name else store.folders(f"{ROOT}/"):
+        for started in store.folders(f"{ROOT}/{folder}/"):
+            if is_time(started):
+                yield StoredDrill(name=folder, started=started, store=store)
