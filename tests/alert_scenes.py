@@ -28,10 +28,11 @@ from velero_vmservice.adapters.s3.errors import Place
 from velero_vmservice.adapters.s3.errors import translated as s3_translated
 from velero_vmservice.adapters.vcenter.errors import from_answer
 from velero_vmservice.configured import LiveActions
+from velero_vmservice.drill.model import DrilledCapture, DrillReport, DrillVerdict
 from velero_vmservice.errors import Corrupt, Forbidden, InvalidSettings, Unavailable, VmServiceError, reported
 from velero_vmservice.metrics import SETTINGS_UNUSED, Api
-from velero_vmservice.metrics.now import APPLICATIONS, OPEN_RESTORES
-from velero_vmservice.monitoring.surveying import show
+from velero_vmservice.metrics.now import APPLICATIONS, DRILLS, OPEN_RESTORES
+from velero_vmservice.monitoring.surveying import show, show_drills
 from velero_vmservice.pb import velero_v2_pb2 as v2
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.rpc import control, wire
@@ -80,6 +81,7 @@ def forget() -> None:
     """End what a scene has left in this process."""
     OPEN_RESTORES.forget()
     APPLICATIONS.update([], {})
+    DRILLS.update(None, {})
     SETTINGS_UNUSED.set(0)
 
 
@@ -120,6 +122,18 @@ def not_restorable(_: Stage) -> datetime:
     world = World()
     world.back_up(vm("web-1", group="web"), group("web", ["web-1", "web-1"]))
     world.cluster.seed(_ended_backup())
+    return _looked_at(world)
+
+
+def no_drill(_: Stage) -> datetime:
+    """The last drill was made 91 days ago."""
+    world = World()
+    world.cluster.seed(*WEB, obj("BackupStorageLocation", "default", api="velero.io/v1", namespace="velero"))
+    capture = DrilledCapture(name="gold", started="20251130T120000Z", maker="command")
+    started = (BACKED_UP - timedelta(days=91)).isoformat()
+    report = DrillReport(drill="gold", started=started, ended=started, verdict=DrillVerdict.READY, capture=capture)
+    world.app.drills.keep(report, world.store)
+    show_drills(world.app.drills.look())
     return _looked_at(world)
 
 
@@ -274,6 +288,7 @@ SCENES: Mapping[str, Scene] = {
     "VmServiceCaptureOverdue": Scene(overdue, OF_WEB),
     "VmServiceApplicationNotRestorable": Scene(not_restorable, OF_WEB),
     "VmServiceProtectionUnknown": Scene(unknown, {"part": "backups"}),
+    "VmServiceNoDrill": Scene(no_drill),
     "VmServiceItemsFailing": Scene(items_failing, {"call": "backup Execute", "code": "forbidden"}),
     "VmServiceSealFailing": Scene(seal_failing, {"code": "corrupt"}),
     "VmServiceStorageErrors": Scene(storage_errors, {"code": "forbidden", "cause": "AccessDenied"}),

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.archive.schema import is_time
+import structlog
+
+from velero_vmservice.archive.schema import is_time, moment
 from velero_vmservice.archive.store import read_document, write_once
 from velero_vmservice.drill.model import REPORT, ROOT, DrillReport
-from velero_vmservice.errors import ForeignStorage, InvalidItem, NotFound, VmServiceError
+from velero_vmservice.errors import ForeignStorage, InvalidItem, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import compact_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.captures.catalogue import Catalogue
+
+log = structlog.get_logger()
+
+MOST_READ: Final = 20
+"""Drills whose verdict is a metric: the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +62,24 @@ class StoredDrills:
     """Why buckets could not be listed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillLook:
+    """What metrics tell of drills."""
+
+    count: int | None = None
+    """None where the buckets could not be listed."""
+    newest: Mapping[str, datetime] = field(default_factory=dict)
+    """Start of the newest of each verdict."""
+
+
 class Drills:
     """Keeps and finds the reports of drills."""
 
     def __init__(self, *, catalogue: Catalogue, locations: StorageLocations) -> None:
         self._catalogue = catalogue
         self._locations = locations
+        self._verdicts: dict[str, str] = {}
+        """By the place of the report."""
 
     def keep(self, report: DrillReport, store: ObjectStore) -> StoredDrill:
         """Store a report beside its capture; raises what the store raises."""
@@ -85,6 +105,21 @@ class Drills:
         newest_first = sorted(drills.values(), key=lambda drill: (drill.started, drill.name), reverse=True)
         return StoredDrills(drills=newest_first, unread=unread)
 
+    def look(self) -> DrillLook:
+        """Return the newest drill of each verdict, for metrics; each report is read once. Never raises."""
+        try:
+            stored = self.list()
+        except Exception as raised:  # noqa: BLE001 - logged; the next look may do better
+            return _unknown(as_ours(raised, "the list of drills"))
+        if stored.unread:
+            return _unknown(stored.unread[0])
+        newest = stored.drills[:MOST_READ]
+        self._verdicts = {drill.where: self._verdicts.get(drill.where, "") or _verdict(drill) for drill in newest}
+        started = {self._verdicts[drill.where]: moment(drill.started) for drill in reversed(newest)}
+        return DrillLook(
+            count=len(stored.drills), newest={verdict: when for verdict, when in started.items() if verdict}
+        )
+
     def find(self, reference: str) -> StoredDrill:
         """Return the drill that a person names NAME, the newest of that name, or NAME/TIME.
 
@@ -103,6 +138,20 @@ class Drills:
         if stored.unread:
             raise stored.unread[0]
         raise NotFound(f"no drill {reference} is stored", hint="list them: velero-vmservice drill list")
+
+
+def _unknown(error: VmServiceError) -> DrillLook:
+    log.info("drills not known", cause=error.message, hint=error.hint, code=error.code)
+    return DrillLook()
+
+
+def _verdict(drill: StoredDrill) -> str:
+    """Return what a drill came to; '' where its report cannot be read now."""
+    try:
+        return drill.read().verdict
+    except VmServiceError as error:
+        _unknown(error)
+        return ""
 
 
 def _listed(store: ObjectStore, name: str) -> Iterator[StoredDrill]:

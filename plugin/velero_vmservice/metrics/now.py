@@ -193,3 +193,39 @@ class Applications(Collector):
 
 APPLICATIONS: Final = Applications()
 REGISTRY.register(APPLICATIONS)
+
+
+class StoredDrills(Collector):
+    """The drills in the buckets, as the last look that could read them has them."""
+
+    def __init__(self) -> None:
+        self._count: int | None = None
+        self._newest: Mapping[str, float] = {}
+
+    def update(self, count: int | None, newest: Mapping[str, float]) -> None:
+        """Take over how many there are, None where that is not known, and the start of the newest of each verdict."""
+        self._count, self._newest = count, dict(newest)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; see `Collector`."""
+        count = GaugeMetricFamily(
+            "vmservice_drills", "Drills whose reports are stored; absent where that is not known."
+        )
+        newest = GaugeMetricFamily(
+            "vmservice_last_drill_timestamp_seconds",
+            "Start of the newest drill that came to each verdict.",
+            labels=("verdict",),
+        )
+        if self._count is not None:
+            count.add_metric((), self._count)
+        for verdict, started in self._newest.items():
+            newest.add_metric((verdict,), started)
+        yield from (count, newest)
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the gauges without values; see `Collector`."""
+        return StoredDrills().collect()
+
+
+DRILLS: Final = StoredDrills()
+REGISTRY.register(DRILLS)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.captures.survey import Part
 from velero_vmservice.errors import reported
-from velero_vmservice.metrics.now import APPLICATIONS, Application
+from velero_vmservice.metrics.now import APPLICATIONS, DRILLS, Application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from velero_vmservice.captures.survey import View
+    from velero_vmservice.drill.store import DrillLook
 
 FIRST_SECONDS: Final = 10.0
 """Leaves time for Velero's own start."""
@@ -49,6 +50,12 @@ def show(view: View) -> None:
     """Show Prometheus a view; applications that could not be read stay as they were."""
     unread = {part.value: part in view.unread for part in Part}
     APPLICATIONS.update(None if Part.APPLICATIONS in view.unread else _shown(view), unread)
+
+
+def show_drills(look: DrillLook) -> None:
+    """Let Prometheus see the drills; those that could not be read stay as they were."""
+    if look.count is not None:
+        DRILLS.update(look.count, {verdict: started.timestamp() for verdict, started in look.newest.items()})
 
 
 def _shown(view: View) -> Iterator[Application]:

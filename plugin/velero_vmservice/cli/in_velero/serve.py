@@ -21,7 +21,7 @@ from velero_vmservice.cli.exit_codes import of_error
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.monitoring import endpoint
 from velero_vmservice.monitoring.health import Health
-from velero_vmservice.monitoring.surveying import surveying
+from velero_vmservice.monitoring.surveying import show_drills, surveying
 from velero_vmservice.reachability import STORES
 from velero_vmservice.rpc.control import PluginServer
 from velero_vmservice.rpc.launcher import install_launcher
@@ -91,4 +91,5 @@ def _preflight(live: configured.LiveActions, chosen: reading.Settings) -> None:
 
 def _look(live: configured.LiveActions) -> View:
     with live.newest() as plugin:
+        show_drills(plugin.drills.look())
         return plugin.survey.look()
