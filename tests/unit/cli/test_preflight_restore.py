@@ -70,6 +70,16 @@ def test_a_restore_to_new_vms_where_nothing_is_in_the_way(world: World, command:
     ]
 
 
+def test_the_newest_capture_that_holds_an_application_is_the_latest(world: World, command: CommandLine) -> None:
+    world.lose(*OBJECTS)
+    ran = command("preflight", "--restore", "new", "--from", "latest", "front")
+    assert (ran.code, ran.lines[0]) == (0, "restore new from nightly/20260301T120000Z; target: VCF 9.0+")
+    assert ran.rows[2][:3] == ["restorable", "shop/shop", "shop"]
+    missing = command("preflight", "--restore", "new", "--from", "latest", "ghost")
+    assert (missing.code, missing.out) == (1, "")
+    assert "no sealed capture holds ghost" in missing.err
+
+
 def test_a_vm_that_is_there_is_in_the_way_of_a_new_one(world: World, command: CommandLine) -> None:
     del world
     ran = command("preflight", "--restore", "new", "--from", "nightly", "front")

@@ -14,11 +14,10 @@ from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import by_default, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import chosen_applications, mapping_into
 from velero_vmservice.cli.views import terminal
-from velero_vmservice.drill.choosing import LATEST, latest
 from velero_vmservice.drill.model import DrillVerdict
 from velero_vmservice.drill.rehearsal import DrillRequest
 from velero_vmservice.errors import NotFound, VmServiceError
-from velero_vmservice.preflight.captured import read_captured
+from velero_vmservice.preflight.choosing import LATEST, named
 from velero_vmservice.preflight.restoring import RestoreKind
 from velero_vmservice.settings.access import LoginChoice
 
@@ -82,11 +81,7 @@ def run(
       velero-vmservice drill run --from nightly --target-context other-supervisor
     """
     settings, plugin = access.connect()
-    captured = (
-        latest(plugin.catalogue, applications, location=location)
-        if capture == LATEST
-        else read_captured(plugin.catalogue.find(capture, location=location))
-    )
+    captured = named(plugin.catalogue, capture, applications, location=location)
     chosen = chosen_applications(captured, applications, ())
     request = DrillRequest(
         captured=captured,

@@ -22,8 +22,8 @@ from velero_vmservice.cli.preflight.restoring import (
     write_state,
 )
 from velero_vmservice.cli.preflight.view import checked_table
-from velero_vmservice.preflight.captured import read_captured
 from velero_vmservice.preflight.checklist import CheckedNamespace, check, chosen
+from velero_vmservice.preflight.choosing import named
 from velero_vmservice.preflight.restoring import RestoreKind
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         "preflight --all-namespaces -o wide",
         "preflight -n shop front -o json",
         "preflight --restore new --from nightly --into shop-test",
-        "preflight --restore in-place --from nightly --record before.json",
+        "preflight --restore in-place --from latest shop --record before.json",
         "preflight --compare before.json",
     )
 )
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     type=click.Choice([kind.value for kind in RestoreKind]),
     help="Check instead what a restore of this kind asks beforehand.",
 )
-@click.option("--from", "capture", default="", metavar="CAPTURE", help="What to restore, as NAME or NAME/TIME.")
+@click.option("--from", "capture", default="", metavar="CAPTURE", help="What to restore: NAME, NAME/TIME or latest.")
 @click.option("--location", default="", metavar="NAME", help="The BackupStorageLocation that the capture lies in.")
 @namespace_mapping
 @click.option("--into", default="", metavar="NS", help="The namespace to restore into, for a capture of one namespace.")
@@ -119,7 +119,7 @@ def preflight(
     if record and kind != RestoreKind.IN_PLACE:
         raise WrongUsage("--record keeps what a restore in place replaces", hint="leave it out")
     _, plugin = access.connect()
-    captured = read_captured(plugin.catalogue.find(capture, location=location))
+    captured = named(plugin.catalogue, capture, applications, location=location)
     chosen_kind = RestoreKind(kind)
     mapped = mapping_into(mapping, into, captured, chosen_kind)
     judged = chosen_applications(captured, applications, namespaces)

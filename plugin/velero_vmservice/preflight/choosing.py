@@ -1,4 +1,4 @@
-"""The capture that a drill is made from where none is named."""
+"""The newest capture that holds an application: what a check or a drill is made from where none is named."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ LATEST: Final = "latest"
 """A word that `--from` reserves."""
 MOST_READ: Final = 50
 """Captures that are read, the newest first."""
+
+
+def named(catalogue: Catalogue, reference: str, names: Collection[str], *, location: str = "") -> CapturedApplications:
+    """Return the capture NAME or NAME/TIME, or the latest one that holds the applications; raises as both do."""
+    if reference == LATEST:
+        return latest(catalogue, names, location=location)
+    return read_captured(catalogue.find(reference, location=location))
 
 
 def latest(catalogue: Catalogue, names: Collection[str], *, location: str = "") -> CapturedApplications:
