@@ -10,6 +10,7 @@ from tests.tools.markdown import ROOT, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 PAGE: Final = ROOT / "docs" / "walkthroughs.md"
 LEFT_OUT: Final = "…"
@@ -63,11 +64,11 @@ def _plain(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def sections() -> Mapping[str, Sequence[Sequence[Step]]]:
-    """Return the blocks of commands below each heading of the page, in their order."""
+def sections(page: Path = PAGE) -> Mapping[str, Sequence[Sequence[Step]]]:
+    """Return the blocks of commands below each heading of a page, in their order."""
     blocks: dict[str, list[list[Step]]] = {}
     heading = ""
-    tokens = read(PAGE).tokens
+    tokens = read(page).tokens
     for at, token in enumerate(tokens):
         if token.type == "heading_open":
             heading = tokens[at + 1].content

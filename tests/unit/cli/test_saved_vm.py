@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from tests.unit.vsphere.saved.vms import SECRETS, VERSION, bootstrap, extra_config, saved, secret
+from tests.emulator.vm_operator import records
+from tests.tools.markdown import ROOT, read
+from tests.tools.walkthroughs import sections
+from tests.unit.vsphere.saved.vms import BOOT, SECRETS, VERSION, bootstrap, extra_config, saved, secret
+from velero_vmservice.vsphere.saved.findings import RULES
+from velero_vmservice.vsphere.saved.vmx import MAX_BYTES
+
+GUIDE = ROOT / "docs" / "vadp.md"
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +80,37 @@ def test_a_directory_is_refused_in_a_sentence(command: CommandLine, tmp_path: Pa
     assert (ran.code, "it is a directory" in ran.out) == (1, True)
 
 
-def test_standard_input_is_a_file(command: CommandLine, vmx: Path) -> None:
-    assert command("validate-vmx", "-", typed=vmx.read_text()).code == 0
+def test_standard_input_is_a_file_and_read_once(command: CommandLine, vmx: Path) -> None:
+    ran = command("validate-vmx", "-", "-", "--no-headers", typed=vmx.read_text())
+    assert (ran.code, ran.rows) == (0, [["-", "shop/web-1", "restorable", "-"]])
+
+
+def test_programs_read_the_disks_of_the_file_beside_those_of_the_record(command: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "web-1.vmx"
+    file.write_bytes(saved(disks=["web-1.vmdk"]))
+    (entry,) = json.loads(command("validate-vmx", str(file), "-o", "json").out)
+    assert [(disk["node"], disk["file"], disk["recorded_file"], disk["claim"]) for disk in entry["disks"]] == [
+        ("scsi0:0", "web-1.vmdk", BOOT, ""),
+        ("", "", "[ds] fcd/data.vmdk", "data"),
+    ]
+    assert [finding["finding"] for finding in entry["findings"] if finding["severity"] == "error"] == ["disk-not-saved"]
+
+
+def test_nothing_that_a_process_prints_or_logs_holds_a_secret(vmx: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.vmx"
+    damaged.write_bytes(saved(ADDITIONAL=records.encode("kind: Secret\ndata: {a: topsecret}\npa55word")))
+    for arguments in (
+        ["validate-vmx", str(vmx), str(damaged), "-o", "json"],
+        ["extraconfig", "show", str(damaged), "-o", "json"],
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-m", "velero_vmservice.cli", "-vv", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "web-1" in ran.stdout
+        assert [planted for planted in SECRETS if planted in ran.stdout + ran.stderr] == []
 
 
 def test_contents_are_shown_without_a_secret(command: CommandLine, vmx: Path) -> None:
@@ -82,7 +122,7 @@ def test_contents_are_shown_without_a_secret(command: CommandLine, vmx: Path) ->
         assert shown["bootstrap_objects"] == ["Secret shop/web-1-user-data"]
         assert shown["backup_version"] == VERSION
         assert shown["virtual_machine"]["metadata"]["name"] == "web-1"
-        assert [disk["claim"] for disk in shown["disks"]["recorded"]] == ["data", ""]
+        assert [(disk["node"], disk["claim"]) for disk in shown["disks"]] == [("scsi0:0", ""), ("scsi0:1", "data")]
 
 
 def test_what_cannot_be_shown_is_said(command: CommandLine, tmp_path: Path) -> None:
@@ -107,3 +147,28 @@ def test_misuse_is_said_with_the_way_to_the_help(command: CommandLine, arguments
 @pytest.mark.parametrize("arguments", [("validate-vmx", "--help"), ("extraconfig", "show", "--help")])
 def test_help_has_examples(command: CommandLine, arguments: tuple[str, ...]) -> None:
     assert "Examples:" in command(*arguments).out
+
+
+def test_the_guide_shows_what_the_commands_print(
+    command: CommandLine, vmx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / vmx.name).write_bytes(saved(disks=["web-1.vmdk"]))
+    monkeypatch.chdir(tmp_path)
+    (steps,) = sections(GUIDE)["Validate what the job has saved"]
+    for step in steps:
+        printed = command(*shlex.split(step.command)[1:]).out
+        assert step.shown_by(printed), printed
+
+
+def test_the_guide_names_every_finding_with_its_severity() -> None:
+    documented = [
+        (kind, severity)
+        for kinds, severity, _ in read(GUIDE).rows("finding", "severity", "meaning")
+        for kind in re.findall(r"`([^`]+)`", kinds)
+    ]
+    assert sorted(documented) == sorted((kind.value, rule.severity.value) for kind, rule in RULES.items())
+
+
+def test_the_guide_states_the_limit() -> None:
+    assert f"more than {MAX_BYTES >> 20} MiB" in GUIDE.read_text(encoding="utf-8")

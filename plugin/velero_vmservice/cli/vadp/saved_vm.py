@@ -35,7 +35,7 @@ def validate_vmx(files: tuple[Path, ...], *, output: Output) -> None:
       velero-vmservice validate-vmx -o wide restore-point/*/*.vmx
       unzip -p backup.zip web-1.vmx | velero-vmservice validate-vmx -
     """
-    examinations = {str(file): examined(file) for file in files}
+    examinations = {str(file): examined(file) for file in dict.fromkeys(files)}
     verdicts(examinations, output).show(output)
     codes = (_EXIT_CODES.get(examination.verdict, ExitCode.DONE) for examination in examinations.values())
     sys.exit(worst(*codes))

@@ -67,6 +67,7 @@ def verdict_document(examination: Examination) -> Mapping[str, Any]:
         "name": examination.name,
         "api_version": examination.vm.version if examination.vm else "",
         "backup_version": examination.extra.backup_version,
+        "disks": list(_disks(examination)),
         "findings": [
             {
                 "finding": finding.kind.value,
@@ -87,15 +88,24 @@ def contents_document(examination: Examination) -> Mapping[str, Any]:
         "backup_version": examination.extra.backup_version,
         "recorded_at": recorded_at(examination.extra.backup_version),
         "keys": {key.value: list(spellings) for key, spellings in examination.spellings.items()},
-        "disks": {
-            "attached": [{"node": disk.node, "file": disk.file} for disk in examination.disks.attached],
-            "recorded": [
-                {"claim": disk.claim, "file": disk.file, "uuid": disk.uuid} for disk in examination.disks.listed
-            ],
-        },
+        "disks": list(_disks(examination)),
         "bootstrap_objects": [str(bootstrap) for bootstrap in examination.bootstrap],
         "virtual_machine": shown(examination.vm) if examination.vm else None,
     }
+
+
+def _disks(examination: Examination) -> Iterator[Mapping[str, str]]:
+    """Yield the disks of the file with what is recorded of each, then what is recorded and not in the file."""
+    compared = examination.disks
+    pairs = [(disk.node, disk.file, compared.recorded.get(disk.node)) for disk in compared.attached]
+    for node, file, recorded in [*pairs, *(("", "", disk) for disk in compared.lacking)]:
+        yield {
+            "node": node,
+            "file": file,
+            "recorded_file": recorded.file if recorded else "",
+            "claim": recorded.claim if recorded else "",
+            "uuid": recorded.uuid if recorded else "",
+        }
 
 
 def _vm(examination: Examination) -> str:

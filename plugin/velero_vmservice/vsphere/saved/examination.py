@@ -1,4 +1,4 @@
-"""Whether a VM could be brought back with a saved VMX file, or an ExtraConfig: every finding, and what is readable.
+"""Whether a VM could be brought back with a saved VMX file: every finding, and what is readable.
 
 The rules are the record's own (`vsphere.record`), which judge a VM in vCenter likewise; here nothing ends at the first
 thing that is wrong.
@@ -90,11 +90,6 @@ def examine_file(content: bytes, parse: Callable[[str], object]) -> Examination:
     return _Examiner(entries, file, parse).examine()
 
 
-def examine_extra_config(entries: Mapping[str, str], parse: Callable[[str], object]) -> Examination:
-    """Examine an ExtraConfig without a file; otherwise as `examine_file`."""
-    return _Examiner(entries, None, parse).examine()
-
-
 def _extra_config(file: Vmx) -> dict[str, str]:
     """Return the keys of VM Service, spelled as they are known: a VMX's names may be in any case."""
     known = (spelling for spellings in SPELLINGS.values() for spelling in spellings)
@@ -104,7 +99,7 @@ def _extra_config(file: Vmx) -> dict[str, str]:
 class _Examiner:
     """Collects the findings."""
 
-    def __init__(self, entries: Mapping[str, str], file: Vmx | None, parse: Callable[[str], object]) -> None:
+    def __init__(self, entries: Mapping[str, str], file: Vmx, parse: Callable[[str], object]) -> None:
         self._file = file
         self._parse = parse
         self._spelled = extra_config.spelled(entries)
@@ -113,8 +108,7 @@ class _Examiner:
         self._findings: list[Finding] = []
 
     def examine(self) -> Examination:
-        if self._file is not None:
-            self._examine_file(self._file)
+        self._examine_file(self._file)
         self._examine_spellings()
         vm = self._vm()
         self._examine_names(vm)
@@ -202,8 +196,6 @@ class _Examiner:
                 FindingKind.NAME_DIFFERS,
                 f"{key} is {one_line(named)}, and the record is that of {one_line(recorded)}: it may be a copy",
             )
-        if self._file is None:
-            return
         display_name = self._file.get("displayName")
         if display_name and display_name != vm.name:
             sentence = f"vSphere calls the VM {one_line(display_name)!r}, and the record {one_line(vm.name)!r}"
@@ -258,11 +250,10 @@ class _Examiner:
         except UnusableRecord as error:
             self._find(FindingKind.CLASSIC_DISKS_DAMAGED, error.message)
             readable = False
-        if self._file is None or not self._file.recognised:
-            if self._file is not None:
-                self._find(
-                    FindingKind.INCOMPLETE, "it has no configuration of the VM, only ExtraConfig: no disks to compare"
-                )
+        if not self._file.recognised:
+            self._find(
+                FindingKind.INCOMPLETE, "it has no configuration of the VM, only ExtraConfig: no disks to compare"
+            )
             return compare((), listed)
         compared = compare(self._file.disks, listed)
         self._findings += attached_findings(compared)
