@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.controller import Replays
     from velero_vmservice.restore.replay.execute import TcpProbe
     from velero_vmservice.restore.source.backup_objects import BackupObjects
+    from velero_vmservice.restore.verification import Verifying
     from velero_vmservice.settings.access import LoginChoice
     from velero_vmservice.settings.reading import Settings
     from velero_vmservice.supervisor.detect import Supervisor
@@ -67,6 +68,7 @@ class App:
     capabilities: TargetCapabilities
     backup_objects: BackupObjects
     planning: Planning
+    verifying: Verifying
     reports: Reports
     pruning: Pruning
     catalogue: Catalogue
@@ -169,6 +171,7 @@ def assemble(
         capabilities=foundation.capabilities,
         backup_objects=restoring.backup_objects,
         planning=restoring.planning,
+        verifying=restoring.verifying,
         reports=reports,
         pruning=Pruning(
             cluster=cluster,

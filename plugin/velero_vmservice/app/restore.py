@@ -23,6 +23,7 @@ from velero_vmservice.restore.source.backup_objects import BackupObjects
 from velero_vmservice.restore.source.fit import Modifiers, Target
 from velero_vmservice.restore.source.load import Subjects
 from velero_vmservice.restore.source.vms_alone import VmsAlone
+from velero_vmservice.restore.verification import Verifying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ class Restoring:
 
     replays: Replays
     planning: Planning
+    verifying: Verifying
     backup_objects: BackupObjects
     actions: Mapping[str, RestoreAction]
     """The actions for the items of a restore."""
@@ -53,7 +55,8 @@ def assemble(foundation: Foundation, registering: Registering, *, probe: TcpProb
     subjects = Subjects(restore_points=restore_points, target=target, modifiers=modifiers, vms=vms)
     reporting = Reporting(cluster=cluster, clock=clock, page=page.render)
     results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting, vms=vms)
-    steps = Steps(cluster=cluster, probe=probe or SocketProbe())
+    tcp_probe = probe or SocketProbe()
+    steps = Steps(cluster=cluster, probe=tcp_probe)
     deletions = Deletions(cluster=cluster, results=results)
     replays = Replays(
         clock=clock,
@@ -74,6 +77,7 @@ def assemble(foundation: Foundation, registering: Registering, *, probe: TcpProb
             looking=Looking(cluster=cluster, clock=clock, ask=registering.foresee),
             deletions=deletions,
         ),
+        verifying=Verifying(cluster=cluster, clock=clock, subjects=subjects, probe=tcp_probe),
         backup_objects=BackupObjects(cluster=cluster, restore_points=restore_points, vms=vms),
         actions={
             "replay": ReplayAction(restore_points=restore_points, replays=replays, modifiers=modifiers),

@@ -26,6 +26,7 @@ from velero_vmservice.cli.report import report
 from velero_vmservice.cli.restore import restore
 from velero_vmservice.cli.vadp.capture import capture
 from velero_vmservice.cli.vadp.saved_vm import extraconfig, validate_vmx
+from velero_vmservice.cli.verify import verify
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import VmServiceError
 
@@ -58,6 +59,7 @@ commands.add_command(coverage)
 commands.add_command(match)
 commands.add_command(plan)
 commands.add_command(restore)
+commands.add_command(verify)
 commands.add_command(report)
 commands.add_command(captures)
 commands.add_command(prune)

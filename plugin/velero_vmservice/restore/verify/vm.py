@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.kube.manifest import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET
-from velero_vmservice.restore.verify.vm_rules import CONSEQUENCES, TABLE, Until
+from velero_vmservice.restore.verify.vm_rules import CONSEQUENCES, SAME_ONCE_KNOWN, TABLE, Until
 from velero_vmservice.supervisor.readiness import RestoreType, restore_type
 from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
 
@@ -21,6 +22,35 @@ if TYPE_CHECKING:
 _BOOTSTRAP_KINDS: Final = (SECRET, CONFIG_MAP)
 _IN_PLACE: Final = frozenset({RestoreType.EXISTING, RestoreType.DISK_ONLY})
 _RESTORED: Final = _IN_PLACE | {RestoreType.NEW, RestoreType.FAILOVER}
+
+
+class Outcome(Enum):
+    """What a comparison has come to."""
+
+    AS_EXPECTED = auto()
+    DIFFERS = auto()
+    UNKNOWN = auto()
+    """The row holds for a time that has passed, or the value is not known yet."""
+
+
+_TOO_LATE: Final = {
+    Until.EVER: "",
+    Until.RECONCILED: "it holds until VM Operator has reconciled the VM, which it has",
+    Until.TOUCHED: "it holds until the VM is powered on or edited, which it was",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One attribute of a VM beside what its restore type makes of it."""
+
+    attribute: str
+    outcome: Outcome
+    expected: str
+    actual: str
+    note: str
+    """What a deviation means, or why the outcome is not known."""
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,26 +76,52 @@ def deviations(vm: ObservedVm, expected: VmFacts, *, untouched: bool = False) ->
         untouched: the VM was not powered on or edited since it was registered. Without it, what holds
             only right after the registration is passed over.
     """
-    kind = restore_type(vm, expected)
-    older = compare_versions(vm.backup_version, expected.backup_version) is VersionAge.OLDER
-    rows = [row for row in TABLE if kind in row.expectation and _is_asked(row, vm, untouched=untouched)]
     return tuple(
-        deviation for row in rows for deviation in _differing(row, row.expectation[kind], vm, expected, older=older)
+        Deviation(
+            attribute=comparison.attribute,
+            expected=comparison.expected,
+            actual=comparison.actual,
+            note=comparison.note,
+            source=comparison.source,
+        )
+        for comparison in compared(vm, expected, untouched=untouched)
+        if comparison.outcome is Outcome.DIFFERS
     )
 
 
-def _differing(row: Row, wanted: Expectation, vm: ObservedVm, expected: VmFacts, *, older: bool) -> Iterator[Deviation]:
+def compared(vm: ObservedVm, expected: VmFacts, *, untouched: bool = False) -> Iterator[Comparison]:
+    """Yield what the tables say of each attribute of a VM that came back this way; arguments as of `deviations`."""
+    kind = restore_type(vm, expected)
+    older = compare_versions(vm.backup_version, expected.backup_version) is VersionAge.OLDER
+    for row in TABLE:
+        if kind in row.expectation:
+            too_late = "" if _is_asked(row, vm, untouched=untouched) else _TOO_LATE[row.until]
+            yield from _row_compared(row, row.expectation[kind], vm, expected, older=older, too_late=too_late)
+
+
+def _row_compared(
+    row: Row, wanted: Expectation, vm: ObservedVm, expected: VmFacts, *, older: bool, too_late: str
+) -> Iterator[Comparison]:
     values = row.restored(vm)
     explained = "; the VM comes from an older restore point" if older and row.recorded else ""
     for key, captured in row.captured(expected).items():
-        if not wanted.holds(captured, values.get(key)):
-            yield Deviation(
-                attribute=f"{row.attribute} {key}".strip(),
-                expected=wanted.text.format(captured=captured or "empty"),
-                actual=_described(values.get(key)),
-                note=f"{row.note}{explained}",
-                source=row.source,
-            )
+        value = values.get(key)
+        if too_late:
+            outcome, note = Outcome.UNKNOWN, too_late
+        elif value is None and wanted is SAME_ONCE_KNOWN:
+            outcome, note = Outcome.UNKNOWN, "VM Operator does not say it yet"
+        elif wanted.holds(captured, value):
+            outcome, note = Outcome.AS_EXPECTED, row.note
+        else:
+            outcome, note = Outcome.DIFFERS, f"{row.note}{explained}"
+        yield Comparison(
+            attribute=f"{row.attribute} {key}".strip(),
+            outcome=outcome,
+            expected=wanted.text.format(captured=captured or "empty"),
+            actual=_described(value),
+            note=note,
+            source=row.source,
+        )
 
 
 def consequences(vm: ObservedVm, expected: VmFacts | None) -> Iterator[str]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 
+POWER_STATE: Final = "power state"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
     """What is expected of one value, given the captured one; None stands for a value that is not there."""
@@ -243,7 +246,7 @@ TABLE: Final = (
         recorded=True,
     ),
     Row(
-        attribute="power state",
+        attribute=POWER_STATE,
         source="guide 8.1.4",
         captured=lambda facts: {"": facts.power_state},
         restored=lambda vm: {} if vm.paused else _single(vm.power_state),  # the status stands still then

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.builders import m, machine, vm
 from velero_vmservice.archive.facts import VmFacts, vm_facts
-from velero_vmservice.restore.verify.vm import Deviation, consequences, deviations
+from velero_vmservice.restore.verify import vm as restored_vm
+from velero_vmservice.restore.verify.vm import Deviation, Outcome, consequences, deviations
 from velero_vmservice.restore.verify.vm_rules import TABLE
 from velero_vmservice.supervisor.readiness import RestoreType, restore_type
 from velero_vmservice.vmoperator import marks
@@ -399,3 +400,18 @@ def test_what_follows_though_all_is_as_expected(kind: RestoreType, change: Json,
     text = " ".join(consequences(read_vm(m(given)), CAPTURED))
     assert excerpt in text
     assert bool(text) is bool(excerpt)
+
+
+def test_every_attribute_that_the_tables_name_is_compared_and_what_holds_no_longer_is_not_known() -> None:
+    back = read_vm(m(came_back(NEW)))
+    outcomes = {comparison.attribute: comparison for comparison in restored_vm.compared(back, CAPTURED)}
+    assert {comparison.outcome for comparison in outcomes.values()} == {Outcome.AS_EXPECTED, Outcome.UNKNOWN}
+    assert outcomes["claim of volume data"].outcome is Outcome.AS_EXPECTED
+    assert (outcomes["zone label"].outcome, outcomes["power state"].outcome) == (Outcome.UNKNOWN, Outcome.UNKNOWN)
+    assert outcomes["zone label"].note == "it holds until VM Operator has reconciled the VM, which it has"
+
+
+def test_an_identity_that_vm_operator_does_not_tell_is_not_known() -> None:
+    back = replace(read_vm(m(came_back(EXISTING))), bios_uuid="")
+    outcomes = {comparison.attribute: comparison.outcome for comparison in restored_vm.compared(back, CAPTURED)}
+    assert (outcomes["BIOS UUID"], outcomes["instance UUID"]) == (Outcome.UNKNOWN, Outcome.AS_EXPECTED)
