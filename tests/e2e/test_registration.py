@@ -284,7 +284,7 @@ def test_an_engine_is_shown_and_waited_for(site: Site, space: str) -> None:
             site.scene.server.cli("restore", "create", space, f"--from-backup={space}")
             site.scene.wait_described(space, "registering (40 %, restore additional resources)")
             shop.register(*VMS)
-            site.scene.wait_described(space, "mind: kubernetes says ready")
+            site.scene.wait_described(space, "note: kubernetes says ready")
             assert site.scene.names(SERVICES, space) == set()
             stand(pb.STATE_READY)
             assert_restored(shop, space)

@@ -151,7 +151,7 @@ def _dropped(planned: Planned) -> Sequence[Dropped]:
 def _sentences(planned: Planned) -> tuple[str, ...]:
     refused = planned.step.action in REFUSED
     why = planned.step.remedy.after(planned.step.reason) if refused else planned.step.reason
-    return (why, *(f"mind: {warning}" for warning in _warnings(planned)))
+    return (why, *(f"note: {warning}" for warning in _warnings(planned)))
 
 
 def _warnings(planned: Planned) -> list[str]:

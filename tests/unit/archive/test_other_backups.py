@@ -164,4 +164,4 @@ def test_an_item_without_a_link_is_replayed_as_it_is(world: World, items: list[d
     (operation,) = world.replay_all([FRONT])
     for _ in range(4):
         progress = world.polled(operation)
-    assert "mind: the item has no link to a capture, and is taken as it is" in progress.description
+    assert "note: the item has no link to a capture, and is taken as it is" in progress.description

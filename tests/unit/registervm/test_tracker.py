@@ -108,7 +108,7 @@ def test_a_call_that_vcenter_forgot_before_it_was_followed_is_no_certain_failure
     scene.world.clock.advance(301)
     description = scene.later()
     assert description.startswith(
-        "waiting: web-1: not registered yet | mind: trigger says failed: vCenter does not know"
+        "waiting: web-1: not registered yet | note: trigger says failed: vCenter does not know"
     )
     assert "see in vCenter whether the VM was registered" in description
     scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
@@ -178,7 +178,7 @@ def test_records_that_cannot_be_read_for_a_round_hide_no_attempt(error: Forbidde
     first = scene.round().description
     assert first.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
     scene.world.cluster.calls.fail("list", error, on="ConfigMap velero")
-    note = f" | mind: cannot tell whether a command called RegisterVM for it: {error}"
+    note = f" | note: cannot tell whether a command called RegisterVM for it: {error}"
     assert {scene.round().description for _ in range(5)} == {f"{first}{note}"}
     scene.world.cluster.calls.heal()
     assert scene.round().description == first
@@ -217,7 +217,7 @@ def test_a_vcenter_that_hangs_costs_one_wait_in_half_a_minute_and_is_a_note() ->
         description = scene.round().description
         waits.append(scene.world.clock.monotonic() - before - 10)
         assert description == (
-            "waiting: web-1: not registered yet | mind: trigger cannot be asked: vCenter did not answer in time"
+            "waiting: web-1: not registered yet | note: trigger cannot be asked: vCenter did not answer in time"
         )
     assert waits == [15, 0, 0, 15, 0, 0]
 
@@ -279,7 +279,7 @@ def test_without_a_vcenter_the_record_is_reported() -> None:
     )
     scene.world.clock.advance(301)
     assert scene.round().description.startswith(
-        "waiting: web-1: not registered yet | mind: trigger says registering: RegisterVM was called for vm-1"
+        "waiting: web-1: not registered yet | note: trigger says registering: RegisterVM was called for vm-1"
     )
     scene.vcenter.set_task(task, TaskState.FAILED, message=CLAIM_FAILED)
     with_vcenter = scene.world.start()

@@ -141,7 +141,7 @@ def _sentences(task: ReplayOperation) -> tuple[str, ...]:
             (
                 task.standing.reason,
                 *task.verified.notes,
-                *(f"mind: {warning}" for warning in task.decision.warnings),
+                *(f"note: {warning}" for warning in task.decision.warnings),
                 unstored,
             ),
         )

@@ -292,4 +292,4 @@ class ReplayOperation:
         return " | ".join(filter(None, parts))
 
     def _mind(self) -> str:
-        return f"mind: {enumerate_some(list(self.decision.to_mind))}" if self.decision.to_mind else ""
+        return f"note: {enumerate_some(list(self.decision.to_mind))}" if self.decision.to_mind else ""

@@ -121,7 +121,7 @@ def test_disks_whose_registration_may_not_be_read_are_waited_for_by_their_claims
     description = world.round(operations)[operations[0]].description
     assert description.startswith("waiting: web-1: waits for PVC data (not there yet)")
     note = "cannot tell how far the disks are registered: may not list cnsregistervolumes: grant it"
-    assert f"mind: {note}" in description
+    assert f"note: {note}" in description
     world.cluster.seed(claim("data"))
     (last,) = world.finish(operations).values()
     assert last.error == ""

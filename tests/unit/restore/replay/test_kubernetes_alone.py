@@ -46,7 +46,7 @@ def report(world: World) -> dict[str, Any]:
 
 def test_a_disk_in_error_is_reported_before_a_vm_names_it(world: World, operation: str) -> None:
     world.cluster.seed(NO_DATASTORE)
-    noted = "mind: disks are being registered for VMs that do not name them yet: its disk cannot be registered"
+    noted = "note: disks are being registered for VMs that do not name them yet: its disk cannot be registered"
     description = world.polled(operation).description
     assert description.startswith(f"waiting: web-1: not registered yet | {noted}: datastore ds-1 not accessible")
     error = late(world, operation).error
@@ -87,7 +87,7 @@ def test_a_note_on_a_named_vm_is_not_repeated(world: World) -> None:
     world.cluster.seed(again(meta={"annotations": older}))
     descriptions = [world.polled(operation).description for _ in range(4)]
     assert {description.count("comes from an older restore point") for description in descriptions} <= {0, 1}
-    assert "mind: web-1 comes from an older restore point" in descriptions[-1]
+    assert "note: web-1 comes from an older restore point" in descriptions[-1]
 
 
 def test_a_note_that_does_not_concern_every_vm_names_its_vms(world: World) -> None:

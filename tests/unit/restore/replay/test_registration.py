@@ -146,7 +146,7 @@ def test_a_source_that_is_away_is_a_note_and_the_restore_goes_on(engine_world: W
     engine_world.engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
     progress = engine_world.polled(operation)
     assert progress.description == (
-        "waiting: web-1: not registered yet | mind: engine cannot be asked: the engine is away: look at its log"
+        "waiting: web-1: not registered yet | note: engine cannot be asked: the engine is away: look at its log"
     )
     back(engine_world)
     ended = engine_world.finish([operation])[operation]
@@ -161,7 +161,7 @@ def test_a_source_that_breaks_down_is_a_note_and_the_restore_goes_on(engine_worl
     operation = lost(engine_world)
     engine_world.engine.calls.before("observe", break_down)
     assert engine_world.polled(operation).description == (
-        "waiting: web-1: not registered yet | mind: engine cannot be asked: it broke down (KeyError): see the log"
+        "waiting: web-1: not registered yet | note: engine cannot be asked: it broke down (KeyError): see the log"
         " and report it"
     )
     back(engine_world)
@@ -195,7 +195,7 @@ def test_sources_that_disagree_are_both_shown(engine_world: World) -> None:
     for _ in range(3):
         progress = engine_world.polled(operation)
     assert progress.description.startswith(
-        "waiting: web-1: registered: its disks are not bound | mind: kubernetes says"
+        "waiting: web-1: registered: its disks are not bound | note: kubernetes says"
     )
     assert engine_world.created() == []
 

@@ -218,7 +218,7 @@ def test_an_engine_that_does_not_know_a_ready_vm_brings_no_call() -> None:
     operation = lost(world, VM)
     world.vsphere.vcenter.restore(NAMESPACE, restored(moid="vm-web-1"))
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.ABSENT))
-    assert world.polled(operation).description.startswith("waiting: web-1: absent | mind: kubernetes says ready")
+    assert world.polled(operation).description.startswith("waiting: web-1: absent | note: kubernetes says ready")
     assert calls(world) == []
 
 
@@ -413,7 +413,7 @@ def test_records_that_cannot_be_read_for_a_round_hide_no_failure_and_no_call_is_
     first = world.polled(operation).description
     world.cluster.calls.fail("list", error, on="ConfigMap velero")
     descriptions = {world.polled(operation).description for _ in range(5)}
-    assert descriptions == {f"{first} | mind: trigger cannot be asked: {error}"}
+    assert descriptions == {f"{first} | note: trigger cannot be asked: {error}"}
     world.cluster.calls.heal()
     assert world.polled(operation).description == first
     assert calls(world) == ["vm-1"]
