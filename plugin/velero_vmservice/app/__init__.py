@@ -21,7 +21,9 @@ from velero_vmservice.app.foundation import Foundation
 from velero_vmservice.archive.pruning.survey import Pruning
 from velero_vmservice.captures.catalogue import Catalogue
 from velero_vmservice.captures.covering import Covering
+from velero_vmservice.captures.inspection.verification import Verification
 from velero_vmservice.captures.matching.choosing import CaptureChoice
+from velero_vmservice.captures.pruning.survey import CapturePruning
 from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
 from velero_vmservice.drill.rehearsal import DrillSite, Rehearsing
@@ -74,6 +76,8 @@ class App:
     catalogue: Catalogue
     capture_choice: CaptureChoice
     capturing: Capturing
+    verification: Verification
+    capture_pruning: CapturePruning
     looks: Looks
     before_restore: BeforeRestore
     examination: Examination
@@ -183,6 +187,15 @@ def assemble(
         catalogue=catalogue,
         capture_choice=CaptureChoice(catalogue=catalogue, cluster=cluster),
         capturing=backing_up.capturing,
+        verification=Verification(
+            planning=restoring.planning,
+            backup_objects=restoring.backup_objects,
+            replays=restoring.replays,
+            velero_namespace=foundation.velero_namespace,
+        ),
+        capture_pruning=CapturePruning(
+            cluster=cluster, catalogue=catalogue, clock=clock, velero_namespace=foundation.velero_namespace
+        ),
         looks=looks,
         before_restore=BeforeRestore(
             cluster=cluster,

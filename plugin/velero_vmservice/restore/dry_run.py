@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from velero_vmservice.errors import AlreadyExists, NotFound, VmServiceError
+from velero_vmservice.errors import AlreadyExists, NotFound, Rejected, VmServiceError
 from velero_vmservice.kube.manifest import ObjectRef, compact_time
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
@@ -25,11 +25,12 @@ from velero_vmservice.text import enumerate_some
 from velero_vmservice.velero.runs import replay_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.restore.model import Source, Subject
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.course import Deletions
@@ -48,6 +49,16 @@ class Planned:
     step: Step
     source: Source | None = None
     """The object as read; None if it could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What the API server says of one object, whether or not its VMs are there."""
+
+    ref: ObjectRef
+    """As it would be restored."""
+    refused: VmServiceError | None = None
+    """Why it would not be taken; None where it would."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +125,38 @@ class Planning:
             )
             for operation in _in_order(session.operations.values())
         ]
+
+    def tried(
+        self,
+        replays: Sequence[Replay],
+        run: RestoreRun,
+        policy: RestorePolicy,
+        *,
+        done: Callable[[], None] = lambda: None,
+    ) -> Sequence[Tried]:
+        """Try every object on the API server and its webhooks, without consequences and without waiting for VMs.
+
+        What passes by itself is an answer too. `done` is called after each object.
+        """
+        writer, answers = Writer(self._cluster), list[Tried]()
+        for replay in replays:
+            refused: VmServiceError | None = None
+            try:
+                subject = self._subjects.read(replay, run, policy).subject
+                if subject.problems:
+                    raise Rejected("; ".join(subject.problems))
+                writer.rehearse(subject, self._live(subject.ref))
+            except VmServiceError as error:
+                refused = error
+            answers.append(Tried(ref=replay.destination, refused=refused))
+            done()
+        return answers
+
+    def _live(self, ref: ObjectRef) -> Manifest | None:
+        try:
+            return self._cluster.get(ref)
+        except NotFound:
+            return None
 
     def _begun(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Session:
         """Return what a process remembers of a restore that has just begun and read its objects."""

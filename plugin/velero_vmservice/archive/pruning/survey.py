@@ -22,7 +22,7 @@ from velero_vmservice.errors import InvalidSettings, ReadOnlyStorage, VmServiceE
 from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE, Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import timedelta
 
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
@@ -72,6 +72,22 @@ class Removal:
     removed: int
     refused: Mapping[str, VmServiceError] = field(default_factory=dict)
     """The address of each document that could not be removed, and the reason."""
+
+
+def remove_documents(store: ObjectStore, keys: Iterable[str], *, index: Collection[str]) -> Removal:
+    """Remove documents, those of `index` last and only if the others are gone; never raises for a document."""
+    removed, refused = 0, dict[str, VmServiceError]()
+    for key in sorted(keys, key=lambda key: (key in index, key)):
+        if refused and key in index:
+            break
+        try:
+            store.delete(key)
+            removed += 1
+        except VmServiceError as error:
+            refused[store.where(key)] = error
+            if isinstance(error, ReadOnlyStorage):
+                break
+    return Removal(removed=removed, refused=refused)
 
 
 class Pruning:
@@ -133,18 +149,8 @@ class Pruning:
 
         It can be interrupted at any point and repeated.
         """
-        removed, refused = 0, dict[str, VmServiceError]()
-        for key in judged.run.removal_order:
-            if refused and judged.run.is_index(key):
-                break
-            try:
-                judged.store.delete(key)
-                removed += 1
-            except VmServiceError as error:
-                refused[judged.store.where(key)] = error
-                if isinstance(error, ReadOnlyStorage):
-                    break
-        return Removal(removed=removed, refused=refused)
+        run = judged.run
+        return remove_documents(judged.store, run.removal_order, index=set(filter(run.is_index, run.removal_order)))
 
     def _location_names(self) -> Sequence[str]:
         """Return the names of the locations; raises `InvalidSettings` if there is no sign of Velero."""

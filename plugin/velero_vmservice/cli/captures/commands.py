@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from velero_vmservice.cli.captures.export import export
 from velero_vmservice.cli.captures.listing import list_captures
+from velero_vmservice.cli.captures.prune import prune
 from velero_vmservice.cli.captures.show import show
+from velero_vmservice.cli.captures.verify import verify
 
 
 @click.group()
@@ -18,3 +21,6 @@ def captures() -> None:
 
 captures.add_command(list_captures)
 captures.add_command(show)
+captures.add_command(verify)
+captures.add_command(export)
+captures.add_command(prune)

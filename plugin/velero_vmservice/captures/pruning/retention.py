@@ -1,0 +1,135 @@
+"""Which captures of the command may be removed: a decision on what was listed and sealed, without asking anything.
+
+A capture is kept for an application as long as no newer one holds that application whole and judges it no worse. This
+depends neither on age nor on how many are kept, so that what is kept for an application is kept by every rule, and what
+one run keeps for that reason the next one keeps too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.velero.runs import CaptureRef
+
+MINIMUM_AGE: Final = timedelta(days=1)
+"""Since the last write: what is younger may be of a capture that goes on, or be restored at this moment."""
+
+Parts = frozenset[str]
+"""All groups and services of an application, or the one VM that belongs to none: kind, namespace and name of each."""
+
+
+class Verdict(Enum):
+    """What becomes of a capture, and why."""
+
+    EXPIRED = "it is older than asked for, and newer captures hold all of its applications"
+    UNFINISHED = "it has no seal, and nothing was written to it for a day"
+    RECENT = "it was written within the last 24 hours"
+    NOT_EXPIRED = "it is younger than asked for"
+    NOT_MEANT = "it is of another namespace or VADP job than asked for"
+    AMONG_LAST = "it is among the last of its VADP job and namespaces"
+    LAST_GOOD = "it is the last good capture of an application"
+    BEING_RESTORED = "a restore of a capture of its name has not ended"
+    SEAL_UNUSABLE = "its seal cannot be used, so that what it holds is not known"
+    READ_ONLY = "its location is ReadOnly"
+
+    @property
+    def removable(self) -> bool:
+        """Whether the capture may be removed."""
+        return self in {Verdict.EXPIRED, Verdict.UNFINISHED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One capture of the command, as far as retention depends on it."""
+
+    ref: CaptureRef
+    started: datetime
+    written: datetime
+    """When its last document was written."""
+    sealed: bool
+    known: bool = True
+    """Whether what it holds is known: its seal could be read."""
+    job: str = ""
+    namespaces: frozenset[str] = frozenset()
+    applications: Mapping[Parts, bool] = field(default_factory=dict)
+    """Each with whether it was good: not judged to be not restorable."""
+    meant: bool = True
+    """Whether it is of the namespace and VADP job that were asked for."""
+    being_restored: bool = False
+    read_only: bool = False
+
+    @property
+    def series(self) -> tuple[str, frozenset[str]]:
+        """The captures that it is counted among: those of one VADP job and the same namespaces."""
+        return self.job, self.namespaces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How long captures are kept."""
+
+    older_than: timedelta
+    keep_last: int
+    """How many of each series are kept, however old they are."""
+
+
+def decide(candidates: Iterable[Candidate], rules: Rules, *, now: datetime) -> Mapping[CaptureRef, Verdict]:
+    """Say what becomes of each capture."""
+    newest_first = sorted(candidates, key=_order, reverse=True)
+    good = _kept_for_applications(newest_first)
+    last = _last_of_series(newest_first, rules.keep_last)
+    return {each.ref: _verdict(each, rules, now, good=good, last=last) for each in newest_first}
+
+
+def _verdict(
+    each: Candidate, rules: Rules, now: datetime, *, good: frozenset[CaptureRef], last: frozenset[CaptureRef]
+) -> Verdict:
+    reasons = (
+        (not each.meant, Verdict.NOT_MEANT),
+        (now - each.written < MINIMUM_AGE, Verdict.RECENT),
+        (each.being_restored, Verdict.BEING_RESTORED),
+        (each.read_only, Verdict.READ_ONLY),
+        (not each.sealed, Verdict.UNFINISHED),
+        (not each.known, Verdict.SEAL_UNUSABLE),
+        (now - each.started < rules.older_than, Verdict.NOT_EXPIRED),
+        (each.ref in last, Verdict.AMONG_LAST),
+        (each.ref in good, Verdict.LAST_GOOD),
+    )
+    return next((verdict for holds, verdict in reasons if holds), Verdict.EXPIRED)
+
+
+def _order(candidate: Candidate) -> tuple[object, ...]:
+    return candidate.started, candidate.ref.name, candidate.ref.location
+
+
+def _last_of_series(newest_first: Sequence[Candidate], keep: int) -> frozenset[CaptureRef]:
+    series = defaultdict[tuple[str, frozenset[str]], list["CaptureRef"]](list)
+    for each in newest_first:
+        if each.sealed and each.known:
+            series[each.series].append(each.ref)
+    return frozenset(ref for refs in series.values() for ref in refs[:keep])
+
+
+def _kept_for_applications(newest_first: Sequence[Candidate]) -> frozenset[CaptureRef]:
+    """Return the captures with an application that no newer capture holds whole and judges no worse."""
+    kept, newer = set["CaptureRef"](), list[tuple[Parts, bool]]()
+    for each in newest_first:
+        if not (each.sealed and each.known):
+            continue
+        applications = each.applications.items()
+        if any(not _held(parts, newer, good=good) for parts, good in applications):
+            kept.add(each.ref)
+        newer += [entry for entry in applications if entry not in newer]
+    return frozenset(kept)
+
+
+def _held(parts: Parts, newer: Iterable[tuple[Parts, bool]], *, good: bool) -> bool:
+    return any(parts <= others and (others_good or not good) for others, others_good in newer)

@@ -1,0 +1,147 @@
+"""Look at the captures that the command made, say which are no longer needed, and remove them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.archive.findings import Verdict as Judgement
+from velero_vmservice.archive.pruning.decision import ENDED_PHASES, runs_of
+from velero_vmservice.archive.pruning.survey import remove_documents
+from velero_vmservice.captures.contents import applications
+from velero_vmservice.captures.pruning.retention import Candidate, Rules, Verdict, decide
+from velero_vmservice.captures.selection import Entry, entries
+from velero_vmservice.errors import NotFound, VmServiceError
+from velero_vmservice.kube.manifest import RESTORE, VIRTUAL_MACHINE
+from velero_vmservice.report.store import REPORT
+from velero_vmservice.velero.runs import CaptureRef, Maker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from velero_vmservice.archive.pruning.survey import Removal
+    from velero_vmservice.captures.catalogue import Catalogue, StoredCapture
+    from velero_vmservice.captures.selection import Filter
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
+
+GOES_ON: Final = timedelta(days=1)
+"""A restore of the command without a report counts as one that goes on for as long, since it last stored a result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedCapture:
+    """One capture of the command, and what becomes of it."""
+
+    entry: Entry
+    verdict: Verdict
+    age: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureSurvey:
+    """The captures in the buckets that could be listed."""
+
+    captures: Sequence[JudgedCapture]
+    """Those of the command, newest first."""
+    of_velero: int
+    """How many are of Velero's backups, and of no concern here."""
+    unread: Sequence[VmServiceError] = ()
+
+    @property
+    def removable(self) -> Sequence[JudgedCapture]:
+        """The captures that may be removed."""
+        return [judged for judged in self.captures if judged.verdict.removable]
+
+
+class CapturePruning:
+    """Finds and removes captures of the command that newer ones have replaced; Velero's are never touched."""
+
+    def __init__(self, *, cluster: Cluster, catalogue: Catalogue, clock: Clock, velero_namespace: str) -> None:
+        self._cluster = cluster
+        self._catalogue = catalogue
+        self._clock = clock
+        self._velero_namespace = velero_namespace
+
+    def survey(self, rules: Rules, meant: Filter, *, location: str = "") -> CaptureSurvey:
+        """Look at every capture; those that are not meant may still replace others, and are kept.
+
+        Raises what the list of captures raises, and what the cluster raises of the Restores.
+        """
+        listing = self._catalogue.list(location=location)
+        now = self._clock.now()
+        ours = [capture for capture in listing.captures if capture.run.maker is Maker.COMMAND]
+        restored = self._restored_by_velero()
+        candidates, by_ref = list[Candidate](), dict[CaptureRef, Entry]()
+        for entry in entries(self._catalogue, ours):
+            by_ref[entry.ref] = entry
+            goes_on = entry.capture.run.name in restored or self._goes_on(entry.capture)
+            candidates.append(_candidate(entry, meant=meant.takes(entry, now=now), being_restored=goes_on))
+        verdicts = decide(candidates, rules, now=now)
+        return CaptureSurvey(
+            captures=[
+                JudgedCapture(entry=by_ref[ref], verdict=verdict, age=now - by_ref[ref].started)
+                for ref, verdict in verdicts.items()
+            ],
+            of_velero=len(listing.captures) - len(ours),
+            unread=listing.unread,
+        )
+
+    def remove(self, judged: JudgedCapture) -> Removal:
+        """Remove a capture's documents, its seal last; never raises for a document."""
+        capture = judged.entry.capture
+        return remove_documents(
+            capture.store, [document.key for document in capture.documents], index={capture.run.seal_key}
+        )
+
+    def _restored_by_velero(self) -> frozenset[str]:
+        """Return the names of the backups that Velero's Restores have not ended to restore; none without Velero."""
+        if not self._cluster.served_versions(RESTORE):
+            return frozenset()
+        restores = self._cluster.read_all(
+            RESTORE,
+            self._velero_namespace,
+            lambda restore: (str(restore.spec.get("backupName", "")), restore.status.get("phase")),
+        )
+        return frozenset(backup for backup, phase in restores if phase not in ENDED_PHASES)
+
+    def _goes_on(self, capture: StoredCapture) -> bool:
+        """Say whether a restore of the capture's name has stored results within a day, and no report yet."""
+        runs = runs_of(capture.store.documents(f"restores/{capture.run.name}/"))
+        now = self._clock.now()
+        return any(
+            now - run.written < GOES_ON
+            for run in runs
+            if f"{run.prefix}{REPORT}" not in {document.key for document in run.documents}
+        )
+
+
+def _candidate(entry: Entry, *, meant: bool, being_restored: bool) -> Candidate:
+    capture, seal = entry.capture, entry.seal
+    return Candidate(
+        ref=entry.ref,
+        started=entry.started,
+        written=capture.written,
+        sealed=capture.sealed and not isinstance(entry.fault, NotFound),
+        known=entry.fault is None,
+        job=entry.job,
+        namespaces=frozenset(seal.taken.namespaces if seal and seal.taken else entry.namespaces),
+        applications=_applications(entry),
+        meant=meant,
+        being_restored=being_restored,
+        read_only=capture.store.read_only,
+    )
+
+
+def _applications(entry: Entry) -> Mapping[frozenset[str], bool]:
+    if entry.seal is None:
+        return {}
+    if entry.seal.applications is None:  # an earlier release: what belongs together is not known without the documents
+        return {frozenset(map(str, entry.capture.objects)): True}
+    good: dict[frozenset[str], bool] = {}
+    for each in applications(entry.seal):
+        objects = [(part.kind, part.name) for part in each.objects] or [(VIRTUAL_MACHINE.name, each.name)]
+        parts = frozenset(f"{kind} {each.namespace}/{name}" for kind, name in objects)
+        good[parts] = each.verdict != Judgement.NOT_RESTORABLE
+    return good

@@ -1,0 +1,105 @@
+"""Prune never removes the last good capture of an application, whatever the rules and whatever was captured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velero_vmservice.captures.pruning.retention import Candidate, Rules, Verdict, decide
+from velero_vmservice.velero.runs import CaptureRef, Maker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+PARTS = st.frozensets(st.sampled_from("abcd"), min_size=1, max_size=3)
+
+
+@st.composite
+def candidates(draw: st.DrawFn) -> Sequence[Candidate]:
+    """Draw captures of a few applications, which join, split and change their verdicts."""
+    drawn = []
+    for at in range(draw(st.integers(0, 8))):
+        started = NOW - timedelta(days=draw(st.integers(0, 200)))
+        drawn.append(
+            Candidate(
+                ref=CaptureRef(maker=Maker.COMMAND, name=f"job-{at}", started=f"{started:%Y%m%dT%H%M%SZ}"),
+                started=started,
+                written=started + timedelta(minutes=draw(st.integers(0, 3000))),
+                sealed=draw(st.booleans() | st.just(value=True)),
+                known=draw(st.booleans() | st.just(value=True)),
+                job=draw(st.sampled_from(["gold", "silver"])),
+                namespaces=frozenset({draw(st.sampled_from(["shop", "mail"]))}),
+                applications=draw(st.dictionaries(PARTS, st.booleans(), max_size=3)),
+                meant=draw(st.booleans() | st.just(value=True)),
+                being_restored=draw(st.booleans()),
+            )
+        )
+    return drawn
+
+
+RULES = st.builds(
+    Rules, older_than=st.integers(0, 250).map(lambda days: timedelta(days=days)), keep_last=st.integers(0, 5)
+)
+
+
+def left(captures: Sequence[Candidate], rules: Rules) -> list[Candidate]:
+    verdicts = decide(captures, rules, now=NOW)
+    return [each for each in captures if not verdicts[each.ref].removable]
+
+
+def is_good_for(each: Candidate, parts: frozenset[str]) -> bool:
+    held = any(parts <= others and good for others, good in each.applications.items())
+    return each.sealed and each.known and held
+
+
+@given(candidates(), RULES)
+def test_the_newest_good_capture_of_every_application_stays(captures: Sequence[Candidate], rules: Rules) -> None:
+    kept = left(captures, rules)
+    for parts in {parts for each in captures for parts in each.applications}:
+        good = [each for each in captures if is_good_for(each, parts)]
+        if good:
+            newest = max(each.started for each in good)
+            assert any(is_good_for(each, parts) and each.started == newest for each in kept)
+
+
+@given(candidates(), RULES)
+def test_a_second_run_removes_nothing_more(captures: Sequence[Candidate], rules: Rules) -> None:
+    kept = left(captures, rules)
+    assert left(kept, rules) == kept
+
+
+@given(candidates(), RULES, st.integers(1, 3))
+def test_who_keeps_more_loses_no_more(captures: Sequence[Candidate], rules: Rules, more: int) -> None:
+    kept = {each.ref for each in left(captures, rules)}
+    assert kept <= {each.ref for each in left(captures, replace(rules, keep_last=rules.keep_last + more))}
+
+
+@given(candidates(), RULES)
+def test_what_is_young_restored_or_not_meant_stays(captures: Sequence[Candidate], rules: Rules) -> None:
+    kept = {each.ref for each in left(captures, rules)}
+    day_ago = NOW - timedelta(days=1)
+    for each in captures:
+        if each.written > day_ago or each.being_restored or not each.meant or (each.sealed and not each.known):
+            assert each.ref in kept
+
+
+@given(candidates(), RULES)
+def test_as_many_of_each_series_stay_as_asked_for(captures: Sequence[Candidate], rules: Rules) -> None:
+    kept = left(captures, rules)
+    for series in {each.series for each in captures}:
+        whole = [each for each in captures if each.series == series and each.sealed and each.known]
+        assert sum(each in kept for each in whole) >= min(rules.keep_last, len(whole))
+
+
+@given(candidates())
+def test_an_unsealed_leftover_goes_after_a_day(captures: Sequence[Candidate]) -> None:
+    verdicts = decide(captures, Rules(older_than=timedelta(days=365), keep_last=5), now=NOW)
+    for each in captures:
+        if not each.sealed and each.meant and not each.being_restored:
+            recent = NOW - each.written < timedelta(days=1)
+            assert verdicts[each.ref] is (Verdict.RECENT if recent else Verdict.UNFINISHED)
