@@ -54,6 +54,11 @@ TABLES = {
         ["CAPTURE", "AGE", "VADP JOB", "RESTORE POINT", "SIZE", "REASON"],
         ["WHERE"],
     ),
+    "captures diff": (
+        ("captures", "diff", "nightly"),
+        ["CHANGE", "OBJECT", "DIFFERENCES"],
+        ["PATHS"],
+    ),
     "captures verify": (
         ("captures", "verify", "--all"),
         ["CAPTURE", "STATE", "DOCUMENTS", "TRIED", "FOUND"],
@@ -83,6 +88,7 @@ def _world(command: CommandLine) -> World:
     world.back_up(vm("web-1", labels={"app": "web"}), service("front", {"app": "web"}))
     digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     world.store.replace("restores/again/20250101T000000Z/report.json", b"", sha256=digest)
+    world.cluster.seed(vm("web-2"))
     world.store.replace("vadp/gold/20250101T000000Z/namespaces/shop.json", b"", sha256=digest)
     world.clock.advance(MONTH)
     command.connects_to(world.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from velero_vmservice.cli.captures.diff import diff
 from velero_vmservice.cli.captures.export import export
 from velero_vmservice.cli.captures.listing import list_captures
 from velero_vmservice.cli.captures.prune import prune
@@ -21,6 +22,7 @@ def captures() -> None:
 
 captures.add_command(list_captures)
 captures.add_command(show)
+captures.add_command(diff)
 captures.add_command(verify)
 captures.add_command(export)
 captures.add_command(prune)
