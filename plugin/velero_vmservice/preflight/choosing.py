@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.captures.matching import ranking
+from velero_vmservice.captures.matching.choosing import MatchRequest
 from velero_vmservice.errors import Corrupt, NotFound, NotRestorable
 from velero_vmservice.preflight.captured import read_captured
 from velero_vmservice.preflight.checklist import bears_one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from velero_vmservice.captures.catalogue import Catalogue
+    from velero_vmservice.captures.matching.choosing import CaptureChoice
     from velero_vmservice.preflight.captured import CapturedApplications
 
 LATEST: Final = "latest"
-"""A word that `--from` reserves."""
+MATCH: Final = "match"
+"""The words that `--from` reserves."""
 MOST_READ: Final = 50
 """Captures that are read, the newest first."""
 
@@ -46,3 +50,21 @@ def latest(catalogue: Catalogue, names: Collection[str], *, location: str = "") 
     raise NotFound(
         f"no sealed capture {what}", hint="capture now: velero-vmservice capture -n NAMESPACE --vadp-job JOB"
     )
+
+
+def matching(choice: CaptureChoice, names: Sequence[str]) -> tuple[CapturedApplications, Sequence[str]]:
+    """Return the capture that fits the VMs as they are registered now best, as a restore would choose it.
+
+    With it comes what could not be read: a better capture may be among it. Where not one application is named, all VMs
+    of a capture are compared. Raises `NotRestorable` if no capture is known to fit, `Corrupt` for a damaged one, and
+    what cluster and stores raise.
+    """
+    application = names[0] if len(names) == 1 else ""
+    ranked = choice.ranked(MatchRequest(application=application))
+    best = ranking.best(ranked.matches)
+    if best is None:
+        raise NotRestorable(
+            "no capture is known to fit the VMs that are registered now",
+            hint="see velero-vmservice match, and name a capture: --from NAME/TIME",
+        )
+    return read_captured(ranked.stored[best.candidate.ref]), ranked.problems

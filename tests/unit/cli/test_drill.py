@@ -217,3 +217,16 @@ def test_a_target_that_cannot_be_observed_is_no_drill(command: CommandLine, worl
     ran = command("drill", "run", "--into", "drill")
     assert (ran.code, ran.out) == (1, "")
     assert not list(world.store.list("drills/"))
+
+
+def test_the_capture_that_fits_the_vms_is_drilled(command: CommandLine, world: World) -> None:
+    ran = command("drill", "shop/mail", "--from", "match", "--into", "drill")
+    assert "no capture is known to fit" in ran.err, "without a backup version nothing can be compared"
+    assert ran.code == 3
+    versions = {"vmoperator.vmware.com/backup-version": "1772370000000"}
+    world.cluster.seed(vm("mail-1", labels={"app": "mail"}, meta={"annotations": versions}))
+    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="Silver"))
+    ran = command("drill", "shop/mail", "--from", "match", "--into", "drill")
+    assert "the capture is silver/20260301T140000Z" in ran.err
+    (key,) = world.store.list("drills/silver/")
+    assert read_document(world.store, key, DrillReport).chosen == ("shop/mail",)

@@ -17,7 +17,7 @@ from velero_vmservice.cli.views import terminal
 from velero_vmservice.drill.model import DrillVerdict
 from velero_vmservice.drill.rehearsal import DrillRequest
 from velero_vmservice.errors import NotFound, VmServiceError
-from velero_vmservice.preflight.choosing import LATEST, named
+from velero_vmservice.preflight.choosing import LATEST, MATCH, matching, named
 from velero_vmservice.preflight.restoring import RestoreKind
 from velero_vmservice.settings.access import LoginChoice
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.cli.views.table import Output
+    from velero_vmservice.preflight.captured import CapturedApplications
 
 CODES: Final[Mapping[str, ExitCode]] = {
     DrillVerdict.READY: ExitCode.DONE,
@@ -47,7 +48,7 @@ def drill() -> None:
     default=LATEST,
     show_default=True,
     metavar="CAPTURE",
-    help="What to restore: NAME, NAME/TIME, or latest, the newest sealed capture that holds the applications.",
+    help="What to restore: NAME, NAME/TIME, latest (sealed, with the applications), or match (fits the live VMs best).",
 )
 @click.option("--location", default="", metavar="NAME", help="The BackupStorageLocation that the capture lies in.")
 @namespace_mapping
@@ -78,10 +79,11 @@ def run(
     Examples:
       velero-vmservice drill run
       velero-vmservice drill shop/front --into shop-drill
+      velero-vmservice drill run --from match --into shop-drill -o wide
       velero-vmservice drill run --from nightly --target-context other-supervisor
     """
     settings, plugin = access.connect()
-    captured = named(plugin.catalogue, capture, applications, location=location)
+    captured = _captured(plugin, capture, applications, location)
     chosen = chosen_applications(captured, applications, ())
     request = DrillRequest(
         captured=captured,
@@ -103,6 +105,22 @@ def run(
         code = worst(code, ExitCode.NO_ANSWER)
     drill_table(report, where=stored).show(output)
     sys.exit(code)
+
+
+def _captured(plugin: app.App, capture: str, applications: tuple[str, ...], location: str) -> CapturedApplications:
+    """Return the capture that is named, or the one that a word stands for, which is printed."""
+    if capture != MATCH:
+        captured = named(plugin.catalogue, capture, applications, location=location)
+        if capture != LATEST:
+            return captured
+    else:
+        if location:
+            raise WrongUsage("--from match looks in all locations", hint="leave --location out, or name the capture")
+        captured, problems = matching(plugin.capture_choice, applications)
+        for problem in problems:
+            terminal.remark(problem)
+    terminal.remark(f"the capture is {captured.capture.ref}")
+    return captured
 
 
 @drill.command("list")
