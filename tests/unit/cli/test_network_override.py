@@ -14,6 +14,7 @@ from tests.unit.world import World
 from velero_vmservice.errors import Rejected
 from velero_vmservice.kube.manifest import CONFIG_MAP, SUBNET_SET, ObjectRef
 from velero_vmservice.registervm.attempt import RECORD_LABEL, read_attempt
+from velero_vmservice.settings.registration import RegistrationSettings
 from velero_vmservice.vmoperator import virtual_machine
 from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.network_override import SubnetMapping
@@ -135,6 +136,16 @@ def test_a_mapping_of_no_recorded_network_is_a_warning_that_names_those_that_are
         "note: the restore's network-override maps subnet/prod-b, and no VM was on it at the backup; recorded are:"
         " subnet/prod-a; subnetset/\n"
     )
+
+
+def test_a_mapping_of_the_settings_that_this_restore_does_not_need_is_no_news(command: CommandLine) -> None:
+    scene = Scene(command)
+    other = {"current": {"type": "SUBNET", "name": "elsewhere"}, "new": {"type": "SUBNET", "name": "dr-b"}}
+    registration = RegistrationSettings.model_validate({"mode": "trigger", "subnet_mappings": [other]})
+    scene.world.settings = scene.world.settings.model_copy(update={"registration": registration})
+    ran = scene.command("plan", "nightly")
+    assert (ran.code, ran.err) == (0, "")
+    assert "a restore calls RegisterVM for vm-1" in ran.out
 
 
 # A restore of the command line.

@@ -41,9 +41,12 @@ def demand_supported(
 
 
 def remark_unmatched(plugin: App, restore: ForRestore, networks: Sequence[RecordedNetwork]) -> None:
-    """Print a warning where the override of a restore's calls maps a network that none of its VMs was on."""
+    """Print a warning where a restore's own override maps a network that none of its VMs was on.
+
+    The mappings of the settings are for every restore, so one that this restore does not need is no news.
+    """
     trigger = plugin.registering.trigger
-    if trigger is None or any(network.notation is None for network in networks):
+    if trigger is None or not restore.override or any(network.notation is None for network in networks):
         return  # what is not recorded may be what is mapped
     recorded = {network.notation for network in networks if network.notation}
     if warning := unmatched(trigger.override_for(restore), recorded):
