@@ -8,24 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from velero_vmservice.archive.networks import recorded_networks
-from velero_vmservice.cli import access
-from velero_vmservice.cli.exit_codes import ExitCode
+from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import namespace_mapping, restore_policies, table_output
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
-from velero_vmservice.cli.restore_target import beyond_words, demand_known
+from velero_vmservice.cli.restore_target import beyond_words, choice_of_capture, demand_known, target
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Sentences, Table
 from velero_vmservice.restore.dry_run import planned_vms
 from velero_vmservice.restore.model import Action
 from velero_vmservice.restore.policy import for_restore
-from velero_vmservice.restore.source.backup_objects import run_of
-from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vmoperator.releases import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from velero_vmservice.archive.networks import RecordedNetwork
+    from velero_vmservice.cli.restore_target import Chosen, Target
     from velero_vmservice.documents import Dropped
     from velero_vmservice.restore.dry_run import Planned
     from velero_vmservice.restore.policy import RestorePolicy
@@ -43,12 +41,20 @@ _COLUMNS: Final = (
 
 
 @click.command()
-@click.argument("backup")
+@click.argument("backup", required=False)
+@choice_of_capture
 @namespace_mapping
 @restore_policies
 @table_output
-def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], *, output: Output) -> None:
-    r"""Show what a restore of BACKUP would do now; nothing is written.
+def plan(
+    backup: str | None,
+    mapping: Mapping[str, str],
+    policy: Mapping[str, str],
+    choice: Chosen,
+    *,
+    output: Output,
+) -> None:
+    r"""Show what a restore of BACKUP, or of another capture with --from, would do now; nothing is written.
 
     Every object gets one of create, skip-identical, update, retain, wait, conflict, blocked, with the reason; what
     would be written is tried against the API server and its webhooks without consequences. Exits with 3 if anything is
@@ -57,26 +63,31 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], *, 
     \b
     Examples:
       velero-vmservice plan nightly
+      velero-vmservice plan --from match -n shop
       velero-vmservice plan nightly --namespace-mapping shop:shop-dr --policy mode=strict -o wide
       velero-vmservice plan nightly --register --network-override subnet/prod-a=subnet/dr-a
     """
-    chosen, plugin = access.connect()
-    restore = run_of(backup, namespace=chosen.velero_namespace, mapping=mapping, annotations=policy)
-    run = RestoreRun.read(restore)
+    if backup is None and not choice.capture:
+        raise WrongUsage("name a BACKUP, or a capture with --from", hint="velero-vmservice plan --help")
+    sys.exit(show_plan(target(backup, None, mapping, choice, policy), mapping, output))
+
+
+def show_plan(target: Target, mapping: Mapping[str, str], output: Output) -> ExitCode:
+    """Print the plan of a restore; `mapping` is that of the command line. Raises what reading the capture raises."""
+    plugin, run = target.plugin, target.run
     effective = plugin.replays.policy(run)
-    replays = plugin.backup_objects.captured(run, restore.spec)
+    replays = plugin.backup_objects.captured(run, target.manifest.spec)
     demand_known(mapping, replays)
     if beyond := plugin.backup_objects.beyond(run, replays):
         terminal.remark(beyond_words(plugin.restore_points.backup(run), beyond))
     restore_choice = for_restore(run, effective)
     demand_supported(plugin, restore_choice, {replay.target for replay in replays})
-    planned, target = plugin.planning.plan(replays, run, effective), plugin.capabilities.generation()
+    planned, release = plugin.planning.plan(replays, run, effective), plugin.capabilities.generation()
     left_out = plugin.backup_objects.not_in_backup(replays, run)
     recorded = recorded_networks(planned_vms(planned))
     remark_unmatched(plugin, restore_choice, recorded)
-    _table(planned, effective, target, left_out, recorded).show(output)
-    if any(entry.step.action in REFUSED for entry in planned):
-        sys.exit(ExitCode.BLOCKED)
+    _table(planned, effective, release, left_out, recorded).show(output)
+    return ExitCode.BLOCKED if any(entry.step.action in REFUSED for entry in planned) else ExitCode.DONE
 
 
 def _table(

@@ -17,76 +17,98 @@ from velero_vmservice.archive.store import read_document
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import as_options, namespace_mapping, restore_policies
+from velero_vmservice.cli.plan import show_plan
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
+from velero_vmservice.cli.restore_target import LATEST, MATCH
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.restore import follow
+from velero_vmservice.cli.views.table import Output
 from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
 from velero_vmservice.restore.policy import for_restore
 from velero_vmservice.restore.source.backup_objects import resumed
-from velero_vmservice.velero.runs import RestoreRun, replay_id
+from velero_vmservice.velero.runs import replay_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice import app
+    from velero_vmservice.cli.restore_target import Chosen
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.operation import ReplayOperation
-    from velero_vmservice.velero.runs import Replay
+    from velero_vmservice.velero.runs import Replay, RestoreRun
 
 
 @click.command()
 @click.argument("backup", required=False)
 @click.option("--resume", metavar="RESTORE", help="Go on with a Velero restore: its backup, mapping and policies.")
+@restore_target.choice_of_capture
 @namespace_mapping
 @restore_policies
+@click.option("--dry-run", is_flag=True, help="Print the plan of this restore, as `plan` does, and write nothing.")
 @options.timeout
-@click.option("-y", "--yes", is_flag=True, help="Do not ask about namespaces that the Backup does not include.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before the restore begins.")
 def restore(
     backup: str | None,
     resume: str | None,
     mapping: Mapping[str, str],
     policy: Mapping[str, str],
+    choice: Chosen,
     *,
+    dry_run: bool,
     timeout: float | None,
     yes: bool,
 ) -> None:
-    r"""Replay the captured objects of BACKUP, or of the restore named with --resume, once their VMs are registered.
+    r"""Replay the captured objects of BACKUP, of a capture, or of a Velero restore, once their VMs are registered.
 
-    Waits until every object has ended, and says what it waits for. Stopped at any point, repeating it goes on. With
-    --register RegisterVM is called once for each restored VM, after its checks, and the networks of the VMs are shown
-    first. Where the seal of the backup lists objects of namespaces that the Backup does not include, it asks first.
-    Exits with 5 if an object failed or is incomplete, with 4 if one had not ended when the --timeout passed.
+    Waits until every object has ended, and says what it waits for. Stopped at any point, repeating it goes on. --from
+    needs no Velero and no object of it; `match` takes no capture that is newer than its VMs. --object and --application
+    restore what belongs together, which is shown and asked about first. With --register RegisterVM is called once for
+    each restored VM, after its checks, and the networks of the VMs are shown first. Where the seal of a backup lists
+    objects of namespaces that the Backup does not include, it asks first. Exits with 5 if an object failed or is
+    incomplete, with 4 if one had not ended when the --timeout passed.
 
     \b
     Examples:
       velero-vmservice restore nightly
       velero-vmservice restore nightly --namespace-mapping shop:shop-dr --policy power=captured
       velero-vmservice restore nightly --register --network-override subnet/prod-a=subnet/dr-a --timeout 4h
+      velero-vmservice restore --from match -n shop
+      velero-vmservice restore --from nightly/20261130T040000Z --application web --dry-run
       velero-vmservice restore --resume nightly-2
     """
-    plugin, wanted = restore_target.connect(backup, resume, mapping, option="--resume")
-    run = resumed(RestoreRun.read(wanted), now=compact_time(plugin.clock.now().isoformat()))
-    run = replace(run, annotations={**run.annotations, **policy}, options=as_options(policy))
+    target = restore_target.target(backup, resume, mapping, choice, policy)
+    if dry_run:
+        sys.exit(show_plan(target, mapping, Output()))
+    plugin, manifest = target.plugin, target.manifest
+    run = resumed(target.run, now=compact_time(plugin.clock.now().isoformat()))
+    run = replace(run, options=(*run.options, *as_options(policy)))
     effective = plugin.replays.policy(run)
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in effective.printed().items())}")
-    replays = plugin.backup_objects.replayed(run, wanted.spec)
+    replays = plugin.backup_objects.replayed(run, manifest.spec)
     restore_target.demand_known(mapping, replays)
     if beyond := plugin.backup_objects.beyond(run, replays):
         terminal.remark(restore_target.beyond_words(plugin.restore_points.backup(run), beyond))
         if not yes:
             _ask(f"Restore {', '.join(beyond)} too?")
+    if target.applications and not yes:
+        _ask(f"Restore {len(replays)} object{'s' * (len(replays) != 1)}?")
     _prepare_registration(plugin, run, effective, replays)
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
-    tasks = follow(lambda: plugin.replays.advance(run), plugin.clock, timeout=timeout)
+    again = run.again if choice.capture in (LATEST, MATCH) else terminal.invocation()  # it may mean another one then
+    try:
+        tasks = follow(lambda: plugin.replays.advance(run), plugin.clock, timeout=timeout)
+    except KeyboardInterrupt:
+        terminal.complain("stopped before the end", f"repeat the command to go on: {again}")
+        sys.exit(ExitCode.INTERRUPTED)
     ended = sum(task.over for task in tasks)
     if ended < len(replays):
         terminal.complain(
             f"{len(replays) - ended} of {len(replays)} objects have not ended within the --timeout",
-            f"repeat the command to go on: {terminal.invocation()}",
+            f"repeat the command to go on: {again}",
         )
         sys.exit(max(_exit_code(tasks), ExitCode.NOT_READY))
     _say_next_steps(plugin, run)

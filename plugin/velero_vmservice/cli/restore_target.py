@@ -1,34 +1,169 @@
-"""The restore that a command is about: one of Velero's, or the one that a backup would get."""
+"""The restore that a command is about: one of Velero's, or the one that a backup or another capture would get."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import click
+
+from velero_vmservice.captures.applications import ObjectName, applications_of, chosen
+from velero_vmservice.captures.matching import ranking
+from velero_vmservice.captures.matching.choosing import MatchRequest
+from velero_vmservice.captures.matching.ranking import Fit
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import WrongUsage
+from velero_vmservice.cli.options import namespaces_option
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.errors import InvalidItem, NotRestorable
 from velero_vmservice.kube.manifest import RESTORE, Manifest, ObjectRef
 from velero_vmservice.restore.source.backup_objects import run_of
+from velero_vmservice.velero.runs import RestoreRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from velero_vmservice import app
+    from velero_vmservice.app import App
     from velero_vmservice.archive.schema import BackupRun
-    from velero_vmservice.velero.runs import Replay
+    from velero_vmservice.captures.applications import CapturedApplication
+    from velero_vmservice.velero.runs import CaptureRef, Replay
+
+Result = TypeVar("Result")
+
+LATEST: Final = "latest"
+MATCH: Final = "match"
+_NONE_FITS: Final = "no capture is known to fit the VMs that are registered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What of which capture is restored, as the options of a command say it."""
+
+    capture: str = ""
+    """NAME, NAME/TIME, `latest` or `match`; '' where a Backup or a Restore is named."""
+    allow_newer: bool = False
+    namespaces: tuple[str, ...] = ()
+    objects: tuple[ObjectName, ...] = ()
+    applications: tuple[str, ...] = ()
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves anything of the capture out."""
+        return bool(self.namespaces or self.objects or self.applications)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A restore to plan or to make."""
+
+    plugin: App
+    manifest: Manifest
+    """The Restore, which Velero need not have."""
+    run: RestoreRun
+    applications: Sequence[CapturedApplication] = field(default=())
+    """The applications that objects or applications were named of; none where the whole capture is meant."""
+
+
+def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the options that choose a capture and a part of it, which it gets as the argument `choice`."""
+
+    @click.option(
+        "--from",
+        "capture",
+        default="",
+        metavar="CAPTURE",
+        help="Read this capture: NAME, NAME/TIME, `latest`, or `match` for the one that fits the registered VMs best.",
+    )
+    @click.option("--allow-newer", is_flag=True, help="Let `--from match` take a capture that is newer than its VMs.")
+    @namespaces_option("Objects of this namespace alone; repeatable.")
+    @click.option(
+        "--object",
+        "objects",
+        multiple=True,
+        metavar="KIND/NAME",
+        callback=_object_names,
+        help="Objects that belong together with this one alone; repeatable.",
+    )
+    @click.option(
+        "--application",
+        "applications",
+        multiple=True,
+        metavar="NAME",
+        help="The application that this group or service belongs to alone; repeatable.",
+    )
+    @functools.wraps(command)
+    def called(
+        *,
+        capture: str,
+        allow_newer: bool,
+        namespaces: tuple[str, ...],
+        objects: tuple[ObjectName, ...],
+        applications: tuple[str, ...],
+        **others: Any,
+    ) -> Result:
+        choice = Chosen(
+            capture=capture,
+            allow_newer=allow_newer,
+            namespaces=namespaces,
+            objects=objects,
+            applications=applications,
+        )
+        if allow_newer and capture != MATCH:
+            raise WrongUsage("--allow-newer is about --from match alone", hint="leave it out: a capture is named")
+        return command(choice=choice, **others)
+
+    return called
+
+
+def target(
+    backup: str | None,
+    restore: str | None,
+    mapping: Mapping[str, str],
+    choice: Chosen,
+    policy: Mapping[str, str],
+) -> Target:
+    """Connect, and return what a Backup, a Velero Restore or a capture is restored as.
+
+    Which capture `latest` and `match` stand for is printed, as is what belongs together with chosen objects.
+    Raises `WrongUsage` unless one of the three is named, `NotRestorable` where no capture fits, and what reading
+    raises.
+    """
+    if sum(map(bool, (backup, restore, choice.capture))) != 1:
+        ways = "a BACKUP, a capture with --from, or a restore with --resume"
+        raise WrongUsage(f"name {ways}" if not (backup or choice.capture or restore) else f"name one of {ways}")
+    if not choice.capture:
+        plugin, manifest = connect(backup, restore, mapping, option="--resume")
+        if restore and choice.narrows:
+            raise WrongUsage("what is restored is the restore's own", hint="leave -n, --object and --application out")
+        run = RestoreRun.read(manifest)
+        if choice.namespaces:
+            manifest = _manifest(run.backup, run.namespace, mapping, choice)
+            run = RestoreRun.read(manifest)
+    else:
+        settings, plugin = access.connect()
+        ref = _capture(plugin, choice, mapping)
+        manifest = _manifest(ref.name, settings.velero_namespace, mapping, choice)
+        run = RestoreRun.read(manifest, capture=ref)
+    options = tuple(text for namespace in choice.namespaces for text in ("-n", namespace))
+    run = replace(run, annotations={**run.annotations, **policy}, options=options)
+    if not (choice.objects or choice.applications):
+        return Target(plugin=plugin, manifest=manifest, run=run)
+    return _narrowed(Target(plugin=plugin, manifest=manifest, run=run), choice)
 
 
 def connect(
     backup: str | None, restore: str | None, mapping: Mapping[str, str], *, option: str
-) -> tuple[app.App, Manifest]:
+) -> tuple[App, Manifest]:
     """Connect as the settings say; return the plugin and the Restore, which `option` or else a backup names."""
     if (backup is None) == (restore is None):
         raise WrongUsage(f"name a BACKUP, or a restore with {option}")
     if restore and mapping:
         raise WrongUsage("the namespace mapping is the restore's own", hint="leave --namespace-mapping out")
-    chosen, plugin = access.connect()
+    settings, plugin = access.connect()
     if restore:
-        return plugin, plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
-    return plugin, run_of(str(backup), namespace=chosen.velero_namespace, mapping=mapping, annotations={})
+        return plugin, plugin.cluster.get(ObjectRef(RESTORE, settings.velero_namespace, restore))
+    return plugin, run_of(str(backup), namespace=settings.velero_namespace, mapping=mapping, annotations={})
 
 
 def beyond_words(backup: BackupRun, namespaces: Sequence[str]) -> str:
@@ -55,3 +190,69 @@ def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:
             if captured
             else "restore from another backup, as this one captured nothing",
         )
+
+
+def _object_names(
+    _context: click.Context, _parameter: click.Parameter, references: tuple[str, ...]
+) -> tuple[ObjectName, ...]:
+    try:
+        return tuple(map(ObjectName.read, references))
+    except InvalidItem as error:
+        raise WrongUsage(error.message, hint=error.hint) from None
+
+
+def _manifest(name: str, velero_namespace: str, mapping: Mapping[str, str], choice: Chosen) -> Manifest:
+    """Return a Restore that Velero does not have, of the namespaces that are chosen."""
+    content = run_of(name, namespace=velero_namespace, mapping=mapping, annotations={}).editable()
+    if choice.namespaces:
+        content["spec"]["includedNamespaces"] = list(choice.namespaces)
+    return Manifest(content)
+
+
+def _capture(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
+    """Return the capture to read; says which it is where that was not named."""
+    match choice.capture:
+        case "latest":
+            capture = plugin.capture_choice.latest(choice.namespaces).ref
+            terminal.remark(f"the latest capture is {capture}")
+            return capture
+        case "match":
+            return _matching(plugin, choice, mapping)
+        case name:
+            return plugin.catalogue.find(name).ref
+
+
+def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
+    application = choice.applications[0] if len(choice.applications) == 1 else ""
+    ranked = plugin.capture_choice.ranked(
+        MatchRequest(namespaces=choice.namespaces, application=application, mapping=mapping)
+    )
+    for problem in ranked.problems:
+        terminal.remark(problem)
+    best = ranking.best(ranked.matches, allow_newer=choice.allow_newer)
+    if best is None:
+        first = ranked.matches[0]
+        evidence = f"{first.candidate.ref} is {first.fit}: {ranking.counted(first.vms) or 'it has no VM'}"
+        if first.fit is Fit.NEWER:
+            hint = "use --allow-newer, or bring the VMs back from a newer restore point"
+        else:
+            hint = "see `velero-vmservice match`, and name a capture: --from NAME/TIME"
+        raise NotRestorable(f"{_NONE_FITS}: {evidence}", hint=hint)
+    terminal.remark(f"the best match is {best.candidate.ref}, {best.fit}: {ranking.counted(best.vms)}")
+    return best.candidate.ref
+
+
+def _narrowed(whole: Target, choice: Chosen) -> Target:
+    """Return the restore of chosen applications alone, and print what belongs to each."""
+    plugin, run = whole.plugin, whole.run
+    every = applications_of(
+        plugin.restore_points.store(run), plugin.restore_points.seal(run), namespaces=choice.namespaces
+    )
+    picked = chosen(every, objects=choice.objects, names=choice.applications)
+    for application in picked:
+        parts = ", ".join(map(str, application.objects))
+        vms = f"; VMs {', '.join(application.vms)}" if application.vms else ""
+        terminal.remark(f"application {application.name.namespace}/{application.name.name}: {parts}{vms}")
+    named = tuple(text for entry in picked for text in ("--application", f"{entry.name.namespace}/{entry.name.name}"))
+    objects = frozenset(ref for application in picked for ref in application.objects)
+    return replace(whole, run=replace(run, objects=objects, options=(*run.options, *named)), applications=tuple(picked))

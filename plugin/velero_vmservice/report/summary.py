@@ -170,11 +170,8 @@ def _deviations(vms: Iterable[VmResult]) -> Iterator[str]:
 
 def _backup_started(objects: Iterable[Result]) -> str:
     """Read the backup's start out of a capture's key; '' where nothing was captured."""
-    for item in objects:
-        match item.capture.split("/"):
-            case ["captures", _, started, *_]:
-                return _iso(started)
-    return ""
+    keys = (schema.read_object_key(item.capture) for item in objects)
+    return next((_iso(key.started) for key in keys if key is not None), "")
 
 
 def _iso(compact: str) -> str:

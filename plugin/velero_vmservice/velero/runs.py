@@ -87,6 +87,8 @@ class RestoreRun:
     capture: CaptureRef | None = None
     """The capture that the command line was told to read; None where the name of the backup leads to it."""
 
+    objects: frozenset[ObjectRef] | None = None
+    """The captured objects that the command line chose; None for all that the filters of the spec leave in."""
     options: tuple[str, ...] = ()
     """What else the command was given that made this run, to be given again."""
 

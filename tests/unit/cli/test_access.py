@@ -179,13 +179,13 @@ def test_a_namespace_stands_before_or_after_the_command(command: CommandLine, ar
     assert command(*arguments).out == command("registration", "explain", "dhcp", "-n", "shop").out
 
 
-@pytest.mark.parametrize("arguments", [("-n", "shop", "plan", "nightly"), ("plan", "nightly", "-n", "shop")])
+@pytest.mark.parametrize("arguments", [("-n", "shop", "prune"), ("prune", "-n", "shop")])
 def test_a_namespace_is_refused_by_a_command_that_takes_none(command: CommandLine, arguments: tuple[str, ...]) -> None:
     ran = command(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.splitlines() == [
-        "velero-vmservice: plan takes no namespace",
-        "hint: velero-vmservice plan --help",
+        "velero-vmservice: prune takes no namespace",
+        "hint: velero-vmservice prune --help",
     ]
 
 

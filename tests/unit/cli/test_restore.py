@@ -138,8 +138,8 @@ def test_a_restore_that_velero_completed_without_its_operations_is_resumed(scene
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        ((), 2, "name a BACKUP, or a restore with --resume"),
-        (("nightly", "--resume", "again"), 2, "name a BACKUP, or a restore with --resume"),
+        ((), 2, "name a BACKUP, a capture with --from, or a restore with --resume"),
+        (("nightly", "--resume", "again"), 2, "name one of a BACKUP, a capture with --from, or a restore with"),
         (("--resume", "again", "--namespace-mapping", "a:b"), 2, "hint: leave --namespace-mapping out"),
         (("nightly", "--namespace-mapping", "shp:dr"), 2, "captured object of namespace shp\nhint: name one of: shop"),
         (("nightly", "--timeout", "-5m"), 2, '"-5m" is not a duration such as 90s, 10m or 12h'),

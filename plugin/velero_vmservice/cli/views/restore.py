@@ -70,11 +70,11 @@ def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperat
 def _table(tasks: Sequence[ReplayOperation], problem: str = "") -> Table:
     """Return the operations as rows."""
     return Table(
-        columns=(Column("OBJECT"), Column("VMS"), Column("STAGE"), Column("WHY")),
+        columns=(Column("STAGE"), Column("OBJECT"), Column("VMS"), Column("WAITING FOR")),
         rows=[
             Row(
                 name=str(task.replay.destination),
-                cells=(str(task.replay.destination), _ready(task), str(task.stage), Sentences(*_sentences(task))),
+                cells=(str(task.stage), str(task.replay.destination), _ready(task), Sentences(*_sentences(task))),
             )
             for task in tasks
         ],

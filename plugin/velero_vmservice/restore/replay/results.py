@@ -119,7 +119,9 @@ class Results:
         return result if result.is_of(operation.replay.destination, run) else None
 
     def event(self, run: RestoreRun, reason: str, message: str, *, warning: bool = False) -> None:
-        """Record an Event on the Restore."""
+        """Record an Event on the Restore; a run of the command line without one has no place for Events."""
+        if not run.of_velero:
+            return
         about = ObjectRef(RESTORE, run.namespace, run.name)
         self._cluster.event(about, uid=run.uid, reason=reason, message=message, warning=warning)
 

@@ -43,6 +43,8 @@ def replays(
     chosen, served, store = list[Replay](), served_resources(cluster, spec), restore_points.store(run)
     for sealed in seal.objects:
         ref = sealed_object(sealed, run)
+        if run.objects is not None and ref not in run.objects:
+            continue
         labels = _labels(store, sealed) if selection.asks_for_labels(spec) else None
         if selection.selected(spec, ref, labels, served=served):
             chosen.append(

@@ -95,8 +95,8 @@ class VmsAlone:
 
     def _candidates(self, run: RestoreRun) -> Sequence[Replay]:
         """Return one replay for each namespace of the backup that may have such VMs."""
-        if (seal := self.seal(run)) is None:
-            return ()
+        if run.objects is not None or (seal := self.seal(run)) is None:
+            return ()  # who chooses objects asks for no other VMs
         namespaces = dict.fromkeys(name.partition("/")[0] for name in seal.without_application)
         if _filters_objects(run.spec):
             objects = (sealed_objects.sealed_object(item, run) for item in seal.objects)

@@ -1,0 +1,218 @@
+"""`velero-vmservice restore --from` and `plan --from`, on a Supervisor where no kind of Velero is served."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, vm, vsphere_namespace
+from tests.unit.captures.scene import FRONT, LABELS, OTHER, TIER, VELERO_KINDS, WithoutVelero
+from velero_vmservice.kube.manifest import compact_time
+from velero_vmservice.report.model import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.unit.cli.command_line import CommandLine, Ran
+
+NONE_FITS = "no capture is known to fit the VMs that are registered"
+OLD, NEW = "1700000000000", "1800000000000"
+
+
+class Scene:
+    """Two captures of one application that is lost, and a Supervisor that plays on while the command waits."""
+
+    def __init__(self, command: CommandLine) -> None:
+        self.world = WithoutVelero()
+        self.command = command
+        self.older, self.newer = (self.world.take(version, restore_point=version[:2]).ref for version in (OLD, NEW))
+        command.connects_to(self.world.start)
+        command.patch.setenv("VELERO_NAMESPACE", "")
+        command.patch.setenv("VMSERVICE_BUCKET", json.dumps({"name": "captures"}))
+        command.patch.setattr("velero_vmservice.configured.load", lambda **_: self.world.settings)
+        self.world.lose(TIER, FRONT, OTHER, *(vm(name) for name in ("web-1", "web-2")))
+        self.passing()
+
+    def passing(self, *steps: Callable[[], object], interrupted: bool = False) -> None:
+        """Let these happen, one in each wait; then nothing more, or Ctrl-C."""
+        left: Iterator[Callable[[], object]] = iter(steps)
+
+        def wait(seconds: float) -> None:
+            self.world.clock.advance(seconds)
+            step = next(left, None)
+            if step is None and interrupted:
+                raise KeyboardInterrupt
+            if step is not None:
+                step()
+            self.world.vm_operator(NAMESPACE, "dr")
+
+        self.command.patch.setattr(time, "sleep", wait)
+
+    def come_back(self, version: str = OLD, namespace: str = NAMESPACE) -> None:
+        self.world.register(version, uid="new", namespace=namespace)
+
+    def restore(self, *arguments: str, typed: str = "") -> Ran:
+        return self.command("restore", *arguments, typed=typed)
+
+    def report(self) -> Report:
+        key = max(key for key in self.world.store.list("restores/") if key.endswith("report.json"))
+        return Report.model_validate(self.world.document(key))
+
+    @property
+    def restored(self) -> set[str]:
+        kinds = ("VirtualMachineGroup", "VirtualMachineService")
+        return {name for kind in kinds for name in ("tier", "front", "other") if self.world.exists(kind, name)}
+
+
+@pytest.fixture(name="scene")
+def _scene(command: CommandLine) -> Scene:
+    return Scene(command)
+
+
+def moment_of(report: Report) -> str:
+    """Return the start time of the capture that was restored, as keys spell it."""
+    return compact_time(report.backup_started)
+
+
+def asked_of_velero(scene: Scene) -> list[str]:
+    """Return the requests about a kind of Velero."""
+    names = {kind.name for kind in VELERO_KINDS}
+    return [subject for _, subject in scene.world.cluster.calls.made if names & set(subject.split())]
+
+
+def test_a_capture_is_restored_without_any_object_of_velero(scene: Scene) -> None:
+    made_before = len(asked_of_velero(scene))
+    scene.passing(lambda: None, scene.come_back)
+    ran = scene.restore("--from", str(scene.older))
+    assert (ran.code, ran.err) == (0, "")
+    assert scene.restored == {"tier", "front", "other"}
+    assert len(asked_of_velero(scene)) == made_before
+    report = scene.report()
+    assert (report.outcome, report.backup, moment_of(report)) == ("verified", "nightly", scene.older.started)
+
+
+def test_latest_is_the_newest_capture(scene: Scene) -> None:
+    scene.passing(scene.come_back)
+    ran = scene.restore("--from", "latest", "-n", "shop")
+    assert (ran.code, ran.err) == (0, f"note: the latest capture is {scene.newer}\n")
+    assert moment_of(scene.report()) == scene.newer.started
+
+
+def test_match_takes_the_capture_of_the_registered_vms(scene: Scene) -> None:
+    scene.come_back(OLD)
+    ran = scene.restore("--from", "match")
+    assert (ran.code, ran.err) == (0, f"note: the best match is {scene.older}, exact: 2 as captured\n")
+    assert moment_of(scene.report()) == scene.older.started
+
+
+def test_match_refuses_a_capture_newer_than_its_vms_unless_it_is_allowed(scene: Scene) -> None:
+    scene.come_back("1600000000000")
+    ran = scene.restore("--from", "match")
+    assert ran.code == 3
+    assert ran.err.splitlines() == [
+        f"velero-vmservice: {NONE_FITS}: {scene.older} is newer: 2 from an older restore point",
+        "hint: use --allow-newer, or bring the VMs back from a newer restore point",
+    ]
+    assert scene.restored == set()
+    allowed = scene.restore("--from", "match", "--allow-newer")
+    assert (allowed.code, moment_of(scene.report())) == (0, scene.older.started)
+
+
+def test_match_guesses_nothing_before_a_vm_is_registered(scene: Scene) -> None:
+    ran = scene.restore("--from", "match")
+    assert ran.code == 3
+    assert "is unknown: 2 missing" in ran.err
+    assert "--from NAME/TIME" in ran.err
+
+
+def test_an_application_is_restored_as_a_whole_once_that_is_agreed(scene: Scene) -> None:
+    scene.come_back()
+    arguments = ("--from", str(scene.older), "--object", "VirtualMachineService/front")
+    refused = scene.restore(*arguments, typed="n\n")
+    assert (refused.code, scene.restored) == (130, set())
+    unanswered = scene.restore(*arguments)
+    assert (unanswered.code, scene.restored) == (3, set())
+    ran = scene.restore(*arguments, "--yes")
+    assert ran.code == 0
+    assert (
+        "note: application shop/tier: VirtualMachineGroup shop/tier, VirtualMachineService shop/front; VMs web-1, web-2"
+        in ran.err
+    )
+    assert scene.restored == {"tier", "front"}
+    assert {item.name for item in scene.report().objects} == {"tier", "front"}
+
+
+def test_an_application_may_be_named(scene: Scene) -> None:
+    scene.come_back()
+    ran = scene.restore("--from", str(scene.older), "--application", "shop/other", "-y")
+    assert (ran.code, scene.restored) == (0, {"other"})
+
+
+def test_a_dry_run_is_the_plan_of_the_same_part(scene: Scene) -> None:
+    scene.come_back()
+    made = scene.world.created()
+    arguments = ("--from", "match", "--application", "tier")
+    dry = scene.restore(*arguments, "--dry-run")
+    plan = scene.command("plan", *arguments)
+    assert (dry.code, dry.out) == (0, plan.out)
+    assert [row[1] for row in dry.rows if row[0] == "create"] == [
+        "VirtualMachineGroup shop/tier",
+        "VirtualMachineService shop/front",
+    ]
+    assert scene.world.created() == made
+
+
+def test_a_capture_is_restored_into_another_namespace(scene: Scene) -> None:
+    scene.world.cluster.seed(vsphere_namespace("dr"))
+    scene.passing(lambda: scene.come_back(namespace="dr"))
+    ran = scene.restore("--from", str(scene.older), "--namespace-mapping", "shop:dr")
+    assert ran.code == 0
+    assert scene.world.exists("VirtualMachineGroup", "tier", "dr")
+    assert scene.restored == set()
+
+
+def test_a_restore_that_was_stopped_goes_on_with_the_same_capture(scene: Scene) -> None:
+    scene.come_back(OLD)
+    scene.world.cluster.seed(vm("web-2", labels=LABELS, group="tier", created=False))
+    scene.passing(lambda: None, interrupted=True)
+    ran = scene.restore("--from", "latest", "--application", "tier", "--yes", "--timeout", "1h")
+    assert ran.code == 130
+    assert ran.err.splitlines()[-1] == (
+        f"hint: repeat the command to go on: velero-vmservice restore --from {scene.newer} --application shop/tier"
+    )
+    scene.passing(scene.come_back)
+    again = scene.restore("--from", str(scene.newer), "--application", "shop/tier", "--yes")
+    assert (again.code, scene.restored) == (0, {"tier", "front"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("nightly", "--from", "latest"), 2, "name one of a BACKUP, a capture with --from, or a restore"),
+        (("--from", "latest", "--allow-newer"), 2, "--allow-newer is about --from match alone"),
+        (("--from", "latest", "--object", "Pod/web"), 2, '"Pod/web" names no captured object'),
+        (("--from", "latest", "--application", "nothing"), 1, "the capture has no application nothing"),
+        (("--from", "unknown"), 1, "no bucket has a capture named unknown"),
+        (("--from", "latest", "-n", "elsewhere"), 1, "no bucket has a sealed capture of namespace elsewhere"),
+        (("--from", "latest", "--namespace-mapping", "shp:dr"), 2, "captured object of namespace shp"),
+    ],
+)
+def test_a_refusal_says_what_to_do(scene: Scene, arguments: tuple[str, ...], code: int, sentence: str) -> None:
+    ran = scene.restore(*arguments)
+    assert ran.code == code
+    assert sentence in ran.err
+    assert scene.restored == set()
+
+
+def test_reports_are_listed_and_shown_without_velero(scene: Scene) -> None:
+    scene.come_back()
+    scene.restore("--from", str(scene.older))
+    (name,) = scene.command("report", "list", "-o", "name").lines
+    restore, _, started = name.partition("/")
+    assert restore == "nightly"
+    shown = scene.command("report", "nightly")
+    assert (shown.code, "Restored and verified" in shown.out) == (0, True)
+    assert scene.command("report", "show", "nightly", "--started", started).code == 0
