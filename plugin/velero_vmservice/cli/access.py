@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _KEPT: Final = "velero_vmservice.cli.access"
 """In `Context.meta`, which a command shares with the groups that it is in."""
+_SEE_ALSO: Final = "Options of every command (cluster, context, settings): velero-vmservice --help"
 _KUBECONFIG: Final = "kubeconfig"
 _CONTEXT: Final = "context"
 _SETTINGS: Final = "settings"
@@ -60,6 +61,7 @@ def accept_everywhere(root: click.Group) -> None:
     """Give each command the options; those of a command itself are shown in the help of the root alone."""
     root.params.extend(_options(hidden=False))
     for command in _below(root):
+        command.epilog = command.epilog or _SEE_ALSO
         command.params.extend(_options(hidden=True, namespace=isinstance(command, click.Group)))
         if not isinstance(command, click.Group) and not any(is_namespace(option) for option in command.params):
             command.params.append(_NoNamespace())

@@ -55,11 +55,17 @@ _STYLES: Final = {
 @click.option("--image", default="", metavar="IMAGE", help="Image of the Job; by default the one that Velero has.")
 @table_output
 def doctor(plugins_dir: Path, *, cluster_only: bool, as_job: bool, image: str, output: Output) -> None:
-    """Check all that the plugin needs, and say what to do about what is missing.
+    r"""Check all that the plugin needs, and say what to do about what is missing.
 
     Kubernetes rights one by one, Velero's version and plugins, storage, settings, the launcher and what serves it. Of
     each bucket that is not ReadOnly it asks what a backup asks: a document is written below the plugin's own prefix,
     and deleted. Exits with 5 if a check failed, with 1 if none did and one could not be made.
+
+    \b
+    Examples:
+      velero-vmservice doctor
+      velero-vmservice doctor --cluster-only -o json
+      velero-vmservice doctor --job | kubectl create -f -
     """
     if image and not as_job:
         raise WrongUsage("--image is the image of the Job", hint="give --job as well")

@@ -58,11 +58,16 @@ _REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED
 )
 @table_output
 def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, output: Output) -> None:
-    """List captures without a backup and old results of restores; delete them with --delete.
+    r"""List captures without a backup and old results of restores; delete them with --delete.
 
     A capture is listed if neither the cluster nor Velero's archive in the bucket has a backup of its name, and no
     restore of it goes on. Nothing is deleted where the list of Backups cannot be read. Exits with 1 if a bucket could
     not be listed, with 5 if a document could not be deleted.
+
+    \b
+    Examples:
+      velero-vmservice prune
+      velero-vmservice prune --older-than 90d --delete
     """
     _, plugin = access.connect()
     pruning = plugin.pruning

@@ -34,9 +34,15 @@ def report() -> None:
 @click.option("--started", default="", callback=read_time, metavar="TIME", help="Of the run that started then.")
 @output("text", "json", "html")
 def show(restore: str, started: str, form: str) -> None:
-    """Show the report of RESTORE: of Velero's own run, or of the one that started at TIME.
+    r"""Show the report of RESTORE: of Velero's own run, or of the one that started at TIME.
 
     A run of `restore BACKUP` has the backup's name, one of `restore --resume RESTORE` that restore's.
+
+    \b
+    Examples:
+      velero-vmservice report nightly-20261130-1
+      velero-vmservice report nightly-20261130-1 -o html > report.html
+      velero-vmservice report show nightly-20261130-1 --started 2026-11-30T11:42:40Z
     """
     _, plugin = access.connect()
     reports = plugin.reports
@@ -56,7 +62,13 @@ def show(restore: str, started: str, form: str) -> None:
 @click.argument("restore", default="")
 @table_output
 def list_(restore: str, *, output: Output) -> None:
-    """List the reports in the buckets of all backup storage locations, or those of RESTORE."""
+    r"""List the reports in the buckets of all backup storage locations, or those of RESTORE.
+
+    \b
+    Examples:
+      velero-vmservice report list
+      velero-vmservice report list nightly-20261130-1 -o yaml
+    """
     _, plugin = access.connect()
     search = plugin.reports.search(restore)
     for error in search.unread:

@@ -15,7 +15,12 @@ from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def install(directory: Path) -> None:
-    """Install the plugin with all that it needs into DIRECTORY, Velero's plugins volume; repeatable."""
+    r"""Install the plugin with all that it needs into DIRECTORY, Velero's plugins volume; repeatable.
+
+    \b
+    Examples:
+      velero-vmservice install /target
+    """
     outcome = install_bundle(directory)
     terminal.say(f"{directory / PLUGIN_NAME}: {outcome}")
 
@@ -23,6 +28,11 @@ def install(directory: Path) -> None:
 @click.command("install-launcher")
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def install_launcher_command(directory: Path) -> None:
-    """Install the launcher for this VM into DIRECTORY; an identical one is left alone."""
+    r"""Install the launcher for this VM into DIRECTORY; an identical one is left alone.
+
+    \b
+    Examples:
+      velero-vmservice install-launcher /plugins
+    """
     outcome = install_launcher(directory)
     terminal.say(f"{directory / PLUGIN_NAME}: {outcome}")

@@ -43,7 +43,13 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--install/--no-install", default=True, show_default=True, help="Install the launcher there first.")
 @click.option("--claim", type=int, hidden=True, help="The plugins directory's descriptor that the launcher locked.")
 def serve(plugins_dir: Path, *, install: bool, claim: int | None) -> None:
-    """Serve Velero from the plugins volume until SIGTERM."""
+    r"""Serve Velero from the plugins volume until SIGTERM.
+
+    \b
+    Examples:
+      velero-vmservice serve
+      velero-vmservice serve --plugins-dir /plugins --no-install
+    """
     heap.keep_few_arenas()
     remove_left_behind()
     if claim is None:

@@ -28,10 +28,16 @@ registration.add_command(trigger)
 @click.option("--vm", default="", help="Fill in this VM's name.")
 @click.option("--moid", default="", help="Fill in its managed object id in vCenter, e.g. vm-123.")
 def explain(asked: str, namespace: str, vm: str, moid: str) -> None:
-    """Explain an error of RegisterVM, or a TOPIC: cause, remedy, and the checks as commands to copy.
+    r"""Explain an error of RegisterVM, or a TOPIC: cause, remedy, and the checks as commands to copy.
 
     CODE may be spelled without its prefix, and a whole error message will do; so will a word such as dhcp for TOPIC.
     Without argument all codes and topics are listed. Nothing is asked of cluster or vCenter.
+
+    \b
+    Examples:
+      velero-vmservice registration explain
+      velero-vmservice registration explain AlreadyExistsOnSupervisor
+      velero-vmservice registration explain dhcp -n shop --vm web-1
     """
     lines = advise(asked, namespace=namespace, vm=vm, moid=moid) if asked.strip() else _all()
     for line in lines:

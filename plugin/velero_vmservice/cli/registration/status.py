@@ -60,11 +60,17 @@ def status(
     timeout: float | None,
     output: Output,
 ) -> None:
-    """Show how far the registration of the VMs is that the captured objects of BACKUP wait for.
+    r"""Show how far the registration of the VMs is that the captured objects of BACKUP wait for.
 
     Every source of the settings is asked; RegisterVM is not called. With --watch there is one document for each change:
     of JSON one a line, of YAML one after each ---. Exits with 4 if a VM is not ready, with 3 or 5 if waiting does not
     help one of them: 3 where it is blocked or cannot be restored, 5 where its registration failed.
+
+    \b
+    Examples:
+      velero-vmservice registration status nightly-20261130
+      velero-vmservice registration status --restore nightly-20261130-1 --watch --timeout 2h
+      velero-vmservice registration status nightly-20261130 -n shop --vm web-1 -o wide
     """
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
