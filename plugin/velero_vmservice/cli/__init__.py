@@ -10,6 +10,7 @@ import structlog
 
 from velero_vmservice import __version__, logs
 from velero_vmservice.cli import access
+from velero_vmservice.cli.about import completion, version
 from velero_vmservice.cli.captures.commands import captures
 from velero_vmservice.cli.captures.coverage import coverage
 from velero_vmservice.cli.captures.match import match
@@ -66,6 +67,8 @@ commands.add_command(prune)
 commands.add_command(drill)
 commands.add_command(doctor)
 commands.add_command(registration)
+commands.add_command(version)
+commands.add_command(completion)
 access.accept_everywhere(commands)
 
 

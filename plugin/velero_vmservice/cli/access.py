@@ -8,15 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from velero_vmservice import app, configured
+from velero_vmservice.adapters.kubernetes import live_names
+from velero_vmservice.adapters.kubernetes.login import contexts
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.kube.manifest import NAMESPACE
 from velero_vmservice.settings.access import NAMESPACE_OPTION, Access, LoginChoice
 from velero_vmservice.settings.reading import FILE_OPTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from velero_vmservice.app import App
+    from velero_vmservice.kube.manifest import Kind
     from velero_vmservice.settings.reading import Settings
 
 _KEPT: Final = "velero_vmservice.cli.access"
@@ -29,9 +35,9 @@ _VELERO_NAMESPACE: Final = "velero_namespace"
 _NAMESPACE: Final = "namespace"
 
 
-def current() -> Access:
+def current(context: click.Context | None = None) -> Access:
     """Return what the user of the running command chose."""
-    context = click.get_current_context(silent=True)
+    context = context or click.get_current_context(silent=True)
     chosen = _kept(context) if context else {}
     return Access(
         login=LoginChoice(kubeconfig=chosen.get(_KUBECONFIG, ""), context=chosen.get(_CONTEXT, "")),
@@ -47,8 +53,24 @@ def connect() -> tuple[Settings, App]:
     return settings, app.connect(settings, login=chosen.login)
 
 
+def live(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return what completes the name of an object in Velero's namespace; it is silent where no cluster answers."""
+
+    def complete(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+        chosen = current(context)
+        listed = live_names.names(kind, chosen.velero_namespace, chosen.login)
+        return [name for name in listed if name.startswith(typed)]
+
+    return complete
+
+
 class NamespaceOption(click.Option):
     """`-n` of a command that looks at it, which may stand before the command's name as well."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the namespaces of the cluster."""
+        listed = live_names.names(NAMESPACE, "", current(ctx).login)
+        return [CompletionItem(name) for name in listed if name.startswith(incomplete)]
 
     def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT001, FBT002 - click's signature
         """Return the namespace that stands before the command's name, else the default."""
@@ -85,7 +107,11 @@ def _options(*, hidden: bool, namespace: bool = True) -> list[click.Parameter]:
             ["--kubeconfig"], metavar="FILE", hidden=hidden, help="Kubeconfig; comes before the variable KUBECONFIG."
         ),
         _Everywhere(
-            ["--context"], metavar="NAME", hidden=hidden, help="Context of the kubeconfig instead of the current one."
+            ["--context"],
+            metavar="NAME",
+            hidden=hidden,
+            shell_complete=_contexts,
+            help="Context of the kubeconfig instead of the current one.",
         ),
         _Everywhere(
             [FILE_OPTION],
@@ -118,6 +144,14 @@ class _NoNamespace(click.Option):
 
     def __init__(self) -> None:
         super().__init__(["-n", "--namespace"], hidden=True, expose_value=False, callback=_refuse)
+
+
+def _contexts(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    try:
+        listed = contexts(current(context).login)
+    except VmServiceError:
+        return []
+    return [name for name in listed if name.startswith(typed)]
 
 
 def _keep(context: click.Context, parameter: click.Parameter, given: str | None) -> None:

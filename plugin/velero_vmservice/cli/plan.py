@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from velero_vmservice.archive.networks import recorded_networks
+from velero_vmservice.cli.access import live
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import namespace_mapping, restore_policies, table_output
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
 from velero_vmservice.cli.restore_target import beyond_words, choice_of_capture, demand_known, target
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Sentences, Table
+from velero_vmservice.kube.manifest import BACKUP
 from velero_vmservice.restore.dry_run import planned_vms
 from velero_vmservice.restore.model import Action
 from velero_vmservice.restore.policy import for_restore
@@ -41,7 +43,7 @@ _COLUMNS: Final = (
 
 
 @click.command()
-@click.argument("backup", required=False)
+@click.argument("backup", required=False, shell_complete=live(BACKUP))
 @choice_of_capture
 @namespace_mapping
 @restore_policies

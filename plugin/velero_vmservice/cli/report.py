@@ -9,12 +9,14 @@ import click
 from velero_vmservice import documents
 from velero_vmservice.archive import schema
 from velero_vmservice.cli import access
+from velero_vmservice.cli.access import live
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import by_default, output, read_time, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.report import render_terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
 from velero_vmservice.errors import NotFound
+from velero_vmservice.kube.manifest import RESTORE
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import PAGE, REPORT
 
@@ -30,7 +32,7 @@ def report() -> None:
 
 
 @report.command()
-@click.argument("restore")
+@click.argument("restore", shell_complete=live(RESTORE))
 @click.option("--started", default="", callback=read_time, metavar="TIME", help="Of the run that started then.")
 @output("text", "json", "html")
 def show(restore: str, started: str, form: str) -> None:

@@ -15,6 +15,7 @@ import click
 from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.cli import options, restore_target
+from velero_vmservice.cli.access import live
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import as_options, namespace_mapping, restore_policies
 from velero_vmservice.cli.plan import show_plan
@@ -24,7 +25,7 @@ from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.restore import follow
 from velero_vmservice.cli.views.table import Output
 from velero_vmservice.errors import NotRestorable, VmServiceError
-from velero_vmservice.kube.manifest import compact_time
+from velero_vmservice.kube.manifest import BACKUP, compact_time
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
 from velero_vmservice.restore.policy import for_restore
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("backup", required=False)
+@click.argument("backup", required=False, shell_complete=live(BACKUP))
 @click.option("--resume", metavar="RESTORE", help="Go on with a Velero restore: its backup, mapping and policies.")
 @restore_target.choice_of_capture
 @namespace_mapping

@@ -127,7 +127,13 @@ def _captured(plugin: app.App, capture: str, applications: tuple[str, ...], loca
 @click.argument("name", default="")
 @table_output
 def list_(name: str, *, output: Output) -> None:
-    """List the drills in the buckets, the newest first, or those of the capture NAME."""
+    r"""List the drills in the buckets, the newest first, or those of the capture NAME.
+
+    \b
+    Examples:
+      velero-vmservice drill list
+      velero-vmservice drill list nightly -o wide
+    """
     _, plugin = access.connect()
     stored = plugin.drills.list(name)
     for error in stored.unread:
@@ -146,7 +152,13 @@ def list_(name: str, *, output: Output) -> None:
 @click.argument("reference", metavar="DRILL")
 @table_output
 def show(reference: str, *, output: Output) -> None:
-    """Show DRILL again, NAME or NAME/TIME: what was tried, and what it came to."""
+    r"""Show DRILL again, NAME or NAME/TIME: what was tried, and what it came to.
+
+    \b
+    Examples:
+      velero-vmservice drill show nightly
+      velero-vmservice drill show nightly/20261130T040000Z -o json
+    """
     if not reference.partition("/")[0]:
         raise WrongUsage("the drill has no name", hint="list them: velero-vmservice drill list")
     _, plugin = access.connect()

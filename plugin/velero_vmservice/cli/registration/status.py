@@ -11,13 +11,14 @@ import click
 from rich.live import Live
 
 from velero_vmservice.cli import options, restore_target
-from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import namespace_mapping, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.registration import Status, document, table
 from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import NotFound
+from velero_vmservice.kube.manifest import BACKUP
 from velero_vmservice.registration.model import State
 from velero_vmservice.restore.policy import for_restore
 from velero_vmservice.restore.source.backup_objects import identified
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("backup", required=False)
+@click.argument("backup", required=False, shell_complete=live(BACKUP))
 @click.option("--restore", metavar="RESTORE", help="Of this Velero restore: its backup, mapping and selection.")
 @namespace_mapping
 @click.option("-n", "--namespace", cls=NamespaceOption, help="Only VMs that come back in this namespace.")
