@@ -15,6 +15,7 @@ from velero_vmservice.cli.registration.override import demand_supported, remark_
 from velero_vmservice.cli.restore_target import beyond_words, choice_of_capture, demand_known, target
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Sentences, Table
+from velero_vmservice.cli.views.vadp import with_vadp
 from velero_vmservice.kube.manifest import BACKUP
 from velero_vmservice.restore.dry_run import planned_vms
 from velero_vmservice.restore.model import Action
@@ -88,7 +89,8 @@ def show_plan(target: Target, mapping: Mapping[str, str], output: Output) -> Exi
     left_out = plugin.backup_objects.not_in_backup(replays, run)
     recorded = recorded_networks(planned_vms(planned))
     remark_unmatched(plugin, restore_choice, recorded)
-    _table(planned, effective, release, left_out, recorded).show(output)
+    table = _table(planned, effective, release, left_out, recorded)
+    with_vadp(table, plugin.restore_points.seal(run).vadp).show(output)
     return ExitCode.BLOCKED if any(entry.step.action in REFUSED for entry in planned) else ExitCode.DONE
 
 

@@ -24,6 +24,7 @@ from velero_vmservice.cli.restore_target import LATEST, MATCH
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.restore import follow
 from velero_vmservice.cli.views.table import Output
+from velero_vmservice.cli.views.vadp import vadp_line
 from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, compact_time
 from velero_vmservice.report.model import Report
@@ -90,6 +91,8 @@ def restore(
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in effective.printed().items())}")
     replays = plugin.backup_objects.replayed(run, manifest.spec)
     restore_target.demand_known(mapping, replays)
+    if vadp := vadp_line(plugin.restore_points.seal(run).vadp):
+        terminal.say(vadp)
     if beyond := plugin.backup_objects.beyond(run, replays):
         terminal.remark(restore_target.beyond_words(plugin.restore_points.backup(run), beyond))
         if not yes:

@@ -243,6 +243,10 @@ class Report(Document):
     restore_uid: str
     backup: str
     backup_started: str = ""
+    vadp_job: str = ""
+    """The VADP job that saves the VMs, as the capture has it; '' where it names none, or could not be read."""
+    vadp_restore_point: str = ""
+    """The restore point of that job that belongs to the capture."""
     cluster: str = ""
     """Address of the API server that it was restored to, as the plugin reached it."""
     cluster_id: str = ""

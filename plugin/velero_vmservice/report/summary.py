@@ -76,6 +76,8 @@ def compose(
         restore_uid=run.uid if run.of_velero else "",
         backup=run.backup,
         backup_started=_backup_started(objects),
+        vadp_job=seal.vadp.job if seal else "",
+        vadp_restore_point=seal.vadp.restore_point if seal else "",
         cluster=cluster.address,
         cluster_id=cluster.uid,
         velero=cluster.velero,

@@ -14,6 +14,7 @@ from tests.unit.builders import NAMESPACE, m, registration, restore, service, vm
 from tests.unit.restored_vms import restored
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.archive.facts import ExpectedVm
+from velero_vmservice.archive.schema import Vadp
 from velero_vmservice.cli.views.registration import Status
 from velero_vmservice.errors import Corrupt, Forbidden, Unavailable
 from velero_vmservice.registervm.attempt import ForRestore
@@ -329,7 +330,7 @@ def test_the_exit_code_tells_whether_waiting_can_help(state: State, code: int, *
     vm = ("shop", Registration(name="web-1", state=state, can_wait=can_wait))
     ready = ("shop", Registration(name="web-2", state=State.READY))
     now = datetime(2026, 3, 1, tzinfo=UTC)
-    look = partial(Status, backup="nightly", restore="", sources=(), at=now, watched_from=now)
+    look = partial(Status, backup="nightly", restore="", sources=(), at=now, vadp=Vadp(), watched_from=now)
     assert look(machines=[ready, vm], unread=()).exit_code == code
     assert look(machines=[ready], unread=()).exit_code == 0
     assert look(machines=[ready], unread=("it cannot be read",)).exit_code == 3

@@ -81,6 +81,7 @@ def status(
 
     run = RestoreRun.read(manifest)
 
+    vadp = plugin.restore_points.seal(run).vadp
     first_looks: list[datetime] = []
 
     def look() -> Status:
@@ -98,6 +99,7 @@ def status(
             at=plugin.clock.now(),
             machines=sorted(registrations, key=_urgency),
             unread=needed.unread,
+            vadp=vadp,
             watched_from=first_looks[0],
         )
 

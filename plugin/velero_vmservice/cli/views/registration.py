@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
+from velero_vmservice.cli.views.vadp import vadp_document, with_vadp
 from velero_vmservice.registration.explain import topic
 from velero_vmservice.registration.model import State
 from velero_vmservice.text import enumerate_some
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from velero_vmservice.archive.schema import Vadp
     from velero_vmservice.registration.model import Registration
 
 
@@ -34,6 +36,8 @@ class Status:
     unread: tuple[str, ...]
     watched_from: datetime
     """When the command first looked: it does not know when the states that it found then began."""
+    vadp: Vadp
+    """The VADP job and restore point of the capture."""
 
     def since(self, registration: Registration) -> str:
         """Return when a VM's state began; '' where no source says and this command did not see it begin."""
@@ -97,6 +101,7 @@ def document(status: Status) -> dict[str, Any]:
             for namespace, registration in status.machines
         ],
         "unread": list(status.unread),
+        "vadp": vadp_document(status.vadp),
     }
 
 
@@ -115,12 +120,13 @@ _COLUMNS: Final = (
 
 def table(status: Status) -> Table:
     """Return the VMs as a table, with notes, checks and the sum below it."""
-    return Table(
+    shown = Table(
         columns=_COLUMNS,
         rows=[_row(status, namespace, registration) for namespace, registration in status.machines],
         document=document(status),
         below=list(_below(status)),
     )
+    return with_vadp(shown, status.vadp)
 
 
 def _row(status: Status, namespace: str, registration: Registration) -> Row:

@@ -51,6 +51,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     """Return the restore's backup, target, times and versions, as far as they are known."""
     cluster_id = f" ({report.cluster_id})" if report.cluster_id else ""
     facts = {
+        "VADP job": report.vadp_job,
+        "restore point": report.vadp_restore_point,
         "cluster": f"{report.cluster}{cluster_id}".strip(),
         "started": report.started,
         "resumed": ", ".join(report.resumes or (report.resumed,)),
