@@ -237,7 +237,10 @@ def _check(run: RestoreRun, vm: VmResult) -> str:
 
 
 def _status(run: RestoreRun) -> str:
-    target = f"--restore {shlex.quote(run.name)}" if run.of_velero else shlex.quote(run.backup)
+    if run.capture is not None:
+        target = f"--from {shlex.quote(str(run.capture))}"
+    else:
+        target = f"--restore {shlex.quote(run.name)}" if run.of_velero else shlex.quote(run.backup)
     return f"velero-vmservice registration status {target}"
 
 

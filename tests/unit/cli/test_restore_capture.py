@@ -216,3 +216,13 @@ def test_reports_are_listed_and_shown_without_velero(scene: Scene) -> None:
     shown = scene.command("report", "nightly")
     assert (shown.code, "Restored and verified" in shown.out) == (0, True)
     assert scene.command("report", "show", "nightly", "--started", started).code == 0
+
+
+def test_the_registration_of_the_vms_of_a_capture_is_shown(scene: Scene) -> None:
+    scene.world.cluster.seed(vsphere_namespace())
+    waiting = scene.command("registration", "status", "--from", str(scene.older))
+    assert (waiting.code, "web-1" in waiting.out) == (4, True)
+    scene.come_back()
+    assert scene.command("registration", "status", "--from", str(scene.older)).code == 0
+    both = scene.command("registration", "status", "nightly", "--from", "latest")
+    assert (both.code, both.out) == (2, "")

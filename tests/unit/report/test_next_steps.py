@@ -9,6 +9,7 @@ from tests import sample_report
 from tests.sample_report import ENDED, GROUP, POLICY, RUN, SERVICE, machine, members, power_on, result
 from velero_vmservice.kube.manifest import VMS_ALONE
 from velero_vmservice.report.summary import compose
+from velero_vmservice.velero.runs import CaptureRef, Maker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +80,14 @@ def test_a_vm_that_is_there_and_not_ready_is_looked_at() -> None:
     looked = "velero-vmservice registration status --restore shop-after-incident -n shop --vm web-1"
     assert step.commands == (looked, RESUME)
     assert "RegisterVM" not in step.words
+
+
+def test_the_vms_of_a_capture_are_looked_at_by_that_capture() -> None:
+    capture = CaptureRef(maker=Maker.COMMAND, name="nightly", started="20261130T040000Z")
+    run = dataclasses.replace(RUN, of_velero=False, capture=capture)
+    (step,) = steps(held("a", "web-1", registered=True, waiting_for="paused"), run=run)
+    looked = "velero-vmservice registration status --from nightly/20261130T040000Z -n shop --vm web-1"
+    assert step.commands[0] == looked
 
 
 def test_objects_that_failed_for_one_reason_share_a_step_and_others_do_not() -> None:

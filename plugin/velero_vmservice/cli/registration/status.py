@@ -14,6 +14,7 @@ from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import namespace_mapping, table_output
+from velero_vmservice.cli.restore_target import Chosen
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.registration import Status, document, table
 from velero_vmservice.cli.views.table import Form, Output
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("backup", required=False, shell_complete=live(BACKUP))
 @click.option("--restore", metavar="RESTORE", help="Of this Velero restore: its backup, mapping and selection.")
+@click.option("--from", "source", default="", metavar="CAPTURE", help="Of this capture instead of a backup.")
 @namespace_mapping
 @click.option("-n", "--namespace", cls=NamespaceOption, help="Only VMs that come back in this namespace.")
 @click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this VM; repeatable.")
@@ -56,6 +58,7 @@ def status(
     namespace: str | None,
     vms: tuple[str, ...],
     *,
+    source: str,
     watch: bool,
     interval: float,
     timeout: float | None,
@@ -72,15 +75,18 @@ def status(
       velero-vmservice registration status nightly-20261130
       velero-vmservice registration status --restore nightly-20261130-1 --watch --timeout 2h
       velero-vmservice registration status nightly-20261130 -n shop --vm web-1 -o wide
+      velero-vmservice registration status --from nightly --watch
     """
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
-    plugin, manifest = restore_target.connect(backup, restore, mapping, option="--restore")
-    needed = read_needed(plugin, manifest, mapping)
+    if source:
+        chosen = restore_target.target(backup, restore, mapping, Chosen(capture=source), {})
+        plugin, manifest, run = chosen.plugin, chosen.manifest, chosen.run
+    else:
+        plugin, manifest = restore_target.connect(backup, restore, mapping, option="--restore")
+        run = RestoreRun.read(manifest)
+    needed = read_needed(plugin, manifest, mapping, run)
     machines = select(needed, manifest, namespace=namespace, vms=vms)
-
-    run = RestoreRun.read(manifest)
-
     vadp = plugin.restore_points.seal(run).vadp
     first_looks: list[datetime] = []
 
@@ -111,9 +117,8 @@ def status(
     sys.exit(last.exit_code)
 
 
-def read_needed(plugin: app.App, restore: Manifest, mapping: Mapping[str, str]) -> Needed:
+def read_needed(plugin: app.App, restore: Manifest, mapping: Mapping[str, str], run: RestoreRun) -> Needed:
     """Return the VMs that the objects of a restore wait for; `mapping` is that of the command line."""
-    run = RestoreRun.read(restore)
     replays = plugin.backup_objects.replayed(run, restore.spec)
     restore_target.demand_known(mapping, replays)
     return plugin.planning.needed(replays, run, plugin.replays.policy(run))

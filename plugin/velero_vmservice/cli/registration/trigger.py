@@ -84,7 +84,7 @@ def trigger(
     run = identified(RestoreRun.read(manifest))
     run = replace(run, annotations={**run.annotations, **network_override})
     restore_choice = for_restore(run, plugin.replays.policy(run))
-    machines = select(read_needed(plugin, manifest, mapping), manifest, namespace=namespace, vms=vms)[namespace]
+    machines = select(read_needed(plugin, manifest, mapping, run), manifest, namespace=namespace, vms=vms)[namespace]
     _prepare_override(plugin, restore_choice, namespace, machines)
     before = dict(plugin.registering.before_call(namespace, machines))
     to_call = _to_call(namespace, machines, before)
