@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ class Site:
     store: ObjectStore
     supervisor: Supervisor
     directory: Path
+    executed: list[str] = field(default_factory=list)
+    """Our commands that were run, as a person types them."""
 
     def prepare(self) -> None:
         """Make the bucket, and write the settings and credentials that the host has."""
@@ -76,6 +79,7 @@ class Site:
 
     def ours(self, *arguments: str, exits: Collection[int] = (0,), typed: str = "") -> str:
         """Run our own command."""
+        self.executed.append(shlex.join(("velero-vmservice", *arguments)))
         return self.run("velero-vmservice", *arguments, exits=exits, typed=typed)
 
     def script(self, name: str, *arguments: str, exits: Collection[int] = (0,)) -> str:

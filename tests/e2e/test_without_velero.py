@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.e2e.scene import on_newest_velero
+from tests.e2e.scene import GROUPS, on_newest_velero
 from tests.e2e.site import Site
 from tests.e2e.stack import Stack
 from tests.emulator import machines
@@ -16,6 +16,7 @@ from tests.tools.markdown import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = on_newest_velero
 
@@ -103,3 +104,66 @@ def test_a_preflight_judges_what_is_there_what_a_restore_asks_and_what_it_has_le
 
 def codes(checked: dict[str, Any]) -> set[str]:
     return {reason["code"] for each in checked["applications"] for reason in each["reasons"]}
+
+
+def test_the_guide_leads_from_a_capture_to_a_verified_restore(site: Site) -> None:
+    """The story of docs/vadp.md, every plain command of it: an application is lost, and its VMs come back."""
+    application = machines.two_tier("shop", namespace="shop")
+    site.deploy(application)
+    before = site.saved("shop")
+    site.ours("preflight", "-n", "shop")
+    site.ours("capture", "-n", "shop", "--vadp-job", "nightly")
+    assert len(site.ours("capture", "-n", "shop", "--vadp-job", "nightly", "-o", "name").split()) == len(
+        application.vm_names
+    )
+    site.script("post-job.sh", "nightly", "4711", "shop")
+    point = site.supervisor.back_up("shop")
+    capture = site.ours("captures", "list", "--vadp-job", "nightly", "-o", "name").splitlines()[0]
+    assert "4711" in site.ours("captures", "list", "-n", "shop")
+    assert "VirtualMachineService shop/shop-web" in site.ours("captures", "show", "nightly")
+    site.ours("captures", "verify", "nightly")
+    site.ours("captures", "diff", "nightly")
+    exported = [*yaml.safe_load_all(site.ours("captures", "export", capture, "-"))]
+    assert {manifest["kind"] for manifest in exported} == {"VirtualMachineGroup", "VirtualMachineService"}
+    assert "4711" in site.ours("coverage", "-n", "shop", "-o", "json")
+    assert "shop" in site.ours("coverage", "-n", "shop")
+
+    site.supervisor.lose("shop")
+    assert "not registered yet" in site.ours("plan", "--from", "nightly")
+    late, *first = application.vm_names
+    site.register(point, *reversed(first), into="shop")
+    stopped = site.ours("restore", "--from", "nightly", "--timeout", "5s", exits=[4])
+    assert "repeat the command to go on" in stopped
+    site.register(point, late, into="shop")
+    assert capture in site.ours("match", "-n", "shop")
+    site.ours("drill", "run", "--from", "nightly", exits=[1])  # without a vCenter, records cannot be looked at
+    assert "nightly" in site.ours("drill", "list")
+    assert "verified" in site.ours("restore", "--from", "match", "-n", "shop")
+
+    assert site.saved("shop") == before
+    newest = site.ours("report", "list", "nightly", "-o", "name").splitlines()[-1].partition("/")[2]
+    report = document(site.ours("report", "nightly", "--started", newest, "-o", "json"))
+    assert (report["outcome"], report["vadp_restore_point"]) == ("verified", "4711")
+    site.ours("report", "list", "nightly")
+    site.ours("report", "nightly", exits=[0, 2])  # of several runs one has to be named
+    power_on(site, "shop")
+    site.ours("verify", "nightly", "--timeout", "2m")
+    assert set(plain_commands(ROOT / "docs" / "vadp.md")) - set(site.executed) == set()
+
+
+def plain_commands(page: Path) -> Iterator[str]:
+    """Yield our commands that a page tells a reader to type, those apart that a unit test runs with their output."""
+    for line in page.read_text().splitlines():
+        if line.startswith("velero-vmservice "):
+            yield line
+
+
+def power_on(site: Site, namespace: str) -> None:
+    """Power on what is outermost, as a person does after a restore."""
+    groups = site.cluster.all(GROUPS, namespace=namespace)
+    for group in groups:
+        if not group["spec"].get("groupName"):
+            site.cluster.kubectl(
+                "patch", GROUPS, group["metadata"]["name"], f"--namespace={namespace}", "--type=merge",
+                '--patch={"spec":{"powerState":"PoweredOn"}}',
+            )  # fmt: skip
