@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from velero_vmservice.app import App
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.captures.applications import CapturedApplication
+    from velero_vmservice.settings.reading import Settings
     from velero_vmservice.velero.runs import CaptureRef, Replay
 
 Result = TypeVar("Result")
@@ -156,14 +157,26 @@ def connect(
     backup: str | None, restore: str | None, mapping: Mapping[str, str], *, option: str
 ) -> tuple[App, Manifest]:
     """Connect as the settings say; return the plugin and the Restore, which `option` or else a backup names."""
+    demand_one(backup, restore, mapping, option=option)
+    settings, plugin = access.connect()
+    return plugin, restore_of(plugin, settings, backup, restore, mapping)
+
+
+def demand_one(backup: str | None, restore: str | None, mapping: Mapping[str, str], *, option: str) -> None:
+    """Raise `WrongUsage` unless a backup or a restore is named, and a mapping belongs to a backup alone."""
     if (backup is None) == (restore is None):
         raise WrongUsage(f"name a BACKUP, or a restore with {option}")
     if restore and mapping:
         raise WrongUsage("the namespace mapping is the restore's own", hint="leave --namespace-mapping out")
-    settings, plugin = access.connect()
+
+
+def restore_of(
+    plugin: App, settings: Settings, backup: str | None, restore: str | None, mapping: Mapping[str, str]
+) -> Manifest:
+    """Return the Restore that is named, or one that Velero does not have, of the backup that is."""
     if restore:
-        return plugin, plugin.cluster.get(ObjectRef(RESTORE, settings.velero_namespace, restore))
-    return plugin, run_of(str(backup), namespace=settings.velero_namespace, mapping=mapping, annotations={})
+        return plugin.cluster.get(ObjectRef(RESTORE, settings.velero_namespace, restore))
+    return run_of(str(backup), namespace=settings.velero_namespace, mapping=mapping, annotations={})
 
 
 def beyond_words(backup: BackupRun, namespaces: Sequence[str]) -> str:

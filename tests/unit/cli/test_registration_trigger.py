@@ -161,6 +161,8 @@ def test_without_a_vcenter_it_says_what_to_set(command: CommandLine) -> None:
     ran = scene.trigger("web-1")
     assert (ran.code, ran.out) == (1, "")
     assert "no vCenter is set up\nhint: set vcenter.server, vcenter.user and vcenter.password_file" in ran.err
+    unknown = command("registration", "trigger", "web-1", "--restore", "any", "-n", "shop")
+    assert "no vCenter is set up" in unknown.err
 
 
 def test_a_vm_that_is_registered_is_left_alone_and_is_a_success(scene: Scene) -> None:

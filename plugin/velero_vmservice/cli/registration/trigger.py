@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from velero_vmservice.archive.networks import recorded_networks
-from velero_vmservice.cli import restore_target
+from velero_vmservice.cli import access, restore_target
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import namespace_mapping, network_override_option
@@ -74,13 +74,15 @@ def trigger(
       velero-vmservice registration trigger --restore nightly-2 -n shop web-1 web-2
       velero-vmservice registration trigger --backup nightly -n shop web-1 --network-override subnet/prod-a=subnet/dr-a
     """
-    plugin, manifest = restore_target.connect(backup, restore, mapping, option="--restore")
+    restore_target.demand_one(backup, restore, mapping, option="--restore")
+    settings, plugin = access.connect()
     caller = plugin.registering.trigger
     if caller is None:
         raise InvalidSettings(
             "RegisterVM cannot be called: no vCenter is set up",
             hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
         )
+    manifest = restore_target.restore_of(plugin, settings, backup, restore, mapping)
     run = identified(RestoreRun.read(manifest))
     run = replace(run, annotations={**run.annotations, **network_override})
     restore_choice = for_restore(run, plugin.replays.policy(run))
