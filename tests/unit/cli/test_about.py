@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine
 
 
+HELP = list(cli.commands.context_settings["help_option_names"])
+"""A command keeps the help options that it is first asked for."""
+
+
 @pytest.fixture(name="world")
 def _world(command: CommandLine) -> World:
     world = World()
@@ -99,7 +103,9 @@ def test_a_cluster_that_is_away_completes_nothing_and_is_silent(
 @pytest.mark.parametrize("name", LEAVES)
 def test_every_help_has_examples_that_can_be_parsed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    help_text = LEAVES[name].get_help(click.Context(LEAVES[name], info_name=name, max_content_width=300))
+    help_text = LEAVES[name].get_help(
+        click.Context(LEAVES[name], info_name=name, max_content_width=300, help_option_names=HELP)
+    )
     _, heading, block = help_text.partition("Example")
     assert heading
     lines = [line.partition("velero-vmservice ")[2] for line in block.splitlines() if "velero-vmservice " in line]

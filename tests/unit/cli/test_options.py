@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine
 
 
+HELP = list(commands.context_settings["help_option_names"])
+"""A command keeps the help options that it is first asked for."""
+
+
 @pytest.mark.parametrize("verb", ["plan", "restore"])
 @pytest.mark.parametrize(
     ("option", "sentence"),
@@ -33,7 +37,7 @@ def test_a_wrong_policy_is_a_usage_error_of_the_option(
 
 
 def helps(command: click.Command, *path: str) -> Iterator[tuple[str, str]]:
-    with click.Context(command, info_name=path[-1] if path else "velero-vmservice") as context:
+    with click.Context(command, info_name=path[-1] if path else "velero-vmservice", help_option_names=HELP) as context:
         yield " ".join(path), command.get_help(context)
     if isinstance(command, click.Group):
         for name, each in command.commands.items():

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+HELP = list(commands.context_settings["help_option_names"])
+"""A command keeps the help options that it is first asked for."""
+
 SCRIPTS: Final = ROOT / "docs" / "vadp"
 UNIT: Final = SCRIPTS / "velero-vmservice-capture.service"
 
@@ -92,7 +95,7 @@ def test_a_script_without_its_arguments_runs_nothing(called: Path, script: str, 
 def parsed(arguments: Sequence[str]) -> Mapping[str, Any]:
     """Read the arguments of a command as the command line does; raises `click.UsageError` for wrong ones."""
     command = commands.commands[arguments[0]]
-    return command.make_context(arguments[0], list(arguments[1:]), resilient_parsing=False).params
+    return command.make_context(arguments[0], list(arguments[1:]), help_option_names=HELP).params
 
 
 def test_the_arguments_of_the_cron_job_are_those_of_the_command() -> None:
