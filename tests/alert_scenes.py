@@ -138,10 +138,10 @@ def no_drill(_: Stage) -> datetime:
 
 
 def unknown(_: Stage) -> datetime:
-    """The plugin may not list Backups."""
+    """The plugin may not list Schedules."""
     world = World()
     world.cluster.seed(*WEB)
-    world.cluster.calls.fail("list", Forbidden("no list of backups"), on="Backup")
+    world.cluster.calls.fail("list", Forbidden("no list of schedules"), on="Schedule")
     return _looked_at(world)
 
 
@@ -287,7 +287,7 @@ SCENES: Mapping[str, Scene] = {
     "VmServiceApplicationUnprotected": Scene(unprotected, OF_WEB),
     "VmServiceCaptureOverdue": Scene(overdue, OF_WEB),
     "VmServiceApplicationNotRestorable": Scene(not_restorable, OF_WEB),
-    "VmServiceProtectionUnknown": Scene(unknown, {"part": "backups"}),
+    "VmServiceProtectionUnknown": Scene(unknown, {"part": "schedules"}),
     "VmServiceNoDrill": Scene(no_drill),
     "VmServiceItemsFailing": Scene(items_failing, {"call": "backup Execute", "code": "forbidden"}),
     "VmServiceSealFailing": Scene(seal_failing, {"code": "corrupt"}),

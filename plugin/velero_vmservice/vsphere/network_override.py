@@ -57,15 +57,15 @@ def read_override(text: str) -> NetworkOverride:
     if text.strip() == NONE:
         return ()
     override = tuple(_read_mapping(entry) for entry in _SEPARATORS.split(text.strip()))
-    if twice := mapped_twice(override):
-        raise ValueError(f"maps {twice} twice")
+    if mapped_twice(override):
+        raise ValueError("maps one subnet twice")
     return override
 
 
 def _read_mapping(text: str) -> SubnetMapping:
     old, equals, new = text.partition("=")
     if not (old and equals and new):
-        raise ValueError(f'has "{one_line(text)}", which is not of the form {FORM}')
+        raise ValueError(f"has a mapping that is not of the form {FORM}")
     current = _read_subnet(old, "SUBNET")
     return SubnetMapping(current=current, new=_read_subnet(new, current.type))
 
@@ -74,9 +74,9 @@ def _read_subnet(text: str, default: Literal["SUBNET", "SUBNETSET"]) -> Subnet:
     kind, slash, name = text.rpartition("/")
     subnet_type = _TYPES.get(kind.lower()) if slash else default
     if subnet_type is None or len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
-        raise ValueError(f'has "{one_line(text)}", which names neither a subnet nor a SubnetSet: {FORM}')
+        raise ValueError(f"has a mapping that names neither a subnet nor a SubnetSet: {FORM}")
     if subnet_type == "SUBNET" and not name:
-        raise ValueError(f'has "{one_line(text)}", which lacks the name of the subnet: {FORM}')
+        raise ValueError(f"has a mapping that lacks the name of the subnet: {FORM}")
     return Subnet(type=subnet_type, name=name)
 
 

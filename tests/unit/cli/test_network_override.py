@@ -212,9 +212,9 @@ def test_an_override_is_refused_where_the_namespace_is_in_no_vpc(scene: Scene, v
     ("options", "message"),
     [
         (OPTION, "the network override has no effect, as this restore does not call RegisterVM"),
-        (("--network-override", "prod-a"), '--network-override has "prod-a", which is not of the form OLD=NEW'),
-        (("--network-override", "vlan/7=a"), '--network-override has "vlan/7", which names neither a subnet nor'),
-        (("--network-override", "a=b", *OPTION[:1], "a=c"), "--network-override maps Subnet a twice"),
+        (("--network-override", "prod-a"), "--network-override has a mapping that is not of the form OLD=NEW"),
+        (("--network-override", "vlan/7=a"), "--network-override has a mapping that names neither a subnet nor"),
+        (("--network-override", "a=b", *OPTION[:1], "a=c"), "--network-override maps one subnet twice"),
         (("--policy", "registration=maybe"), "--policy registration: registration has to be 'observe' or 'trigger'"),
     ],
 )

@@ -222,13 +222,13 @@ def test_a_restore_can_do_without_the_mappings_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("wrong", "excerpt"),
     [
-        ("prod-a", 'network-override has "prod-a", which is not of the form OLD=NEW'),
-        ("prod-a=", 'network-override has "prod-a=", which is not of the form'),
-        ("vlan/7=subnet/a", 'network-override has "vlan/7", which names neither a subnet nor a SubnetSet'),
-        ("a=subnet/", 'network-override has "subnet/", which lacks the name of the subnet'),
-        ("Prod=b", 'network-override has "Prod", which names neither'),
-        ("a=b,subnet/a=c", "network-override maps Subnet a twice"),
-        ("", 'network-override has "", which is not of the form'),
+        ("prod-a", "network-override has a mapping that is not of the form OLD=NEW"),
+        ("prod-a=", "network-override has a mapping that is not of the form"),
+        ("vlan/7=subnet/a", "network-override has a mapping that names neither a subnet nor a SubnetSet"),
+        ("a=subnet/", "network-override has a mapping that lacks the name of the subnet"),
+        ("Prod=b", "network-override has a mapping that names neither"),
+        ("a=b,subnet/a=c", "network-override maps one subnet twice"),
+        ("", "network-override has a mapping that is not of the form"),
     ],
 )
 def test_a_mapping_that_is_none_is_refused_by_the_name_of_its_annotation(wrong: str, excerpt: str) -> None:
