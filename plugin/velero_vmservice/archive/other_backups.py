@@ -107,7 +107,7 @@ def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun,
     that cannot be searched, because the capture may be there.
     """
     runs: dict[str, BackupRun] = {}
-    for location in _names(cluster, run, own_bucket=own_bucket):
+    for location in location_names(cluster, run.namespace, own_bucket=own_bucket):
         try:
             store = locations.open(location, namespace=run.namespace)
             started = _newest(_starts(store, run), run.began or run.started)
@@ -146,9 +146,11 @@ def _gone(run: RestoreRun) -> str:
     return f"Backup {run.namespace}/{run.backup} is gone"
 
 
-def _names(cluster: Cluster, run: RestoreRun, *, own_bucket: bool) -> Sequence[str]:
+def location_names(cluster: Cluster, velero_namespace: str, *, own_bucket: bool) -> Sequence[str]:
     """Return the names of all storage locations, or only '' for the settings' own bucket, which replaces them all."""
-    return [""] if own_bucket else [location.name for location in cluster.list(BACKUP_STORAGE_LOCATION, run.namespace)]
+    if own_bucket:
+        return [""]
+    return [location.name for location in cluster.list(BACKUP_STORAGE_LOCATION, velero_namespace)]
 
 
 def _starts(store: ObjectStore, run: RestoreRun) -> Collection[str]:

@@ -13,7 +13,7 @@ from cachetools import TTLCache
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.other_backups import captured_run, described, other_backups
 from velero_vmservice.archive.schema import BackupRun, Seal
-from velero_vmservice.archive.store import check_facts, check_seal, read_document
+from velero_vmservice.archive.store import check_seal, read_document, read_facts
 from velero_vmservice.errors import Corrupt, ForeignStorage, InvalidItem, NotFound, NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, ObjectRef
 from velero_vmservice.velero.runs import Maker
@@ -195,13 +195,10 @@ class RestorePoints:
         sealed = None if linked else self._digests.get(run.source_key, lambda: _sealed(store, backup))
         sha256 = linked if sealed is None else sealed.by_key.get(key, "")
 
-        def read() -> NamespaceFacts:
-            facts = read_document(store, key, NamespaceFacts, sha256=sha256)
-            check_facts(facts, namespace, backup)
-            return facts
-
         try:
-            facts = self._documents.get(f"{run.source_key}/{namespace}/{sha256}", read)
+            facts = self._documents.get(
+                f"{run.source_key}/{namespace}/{sha256}", lambda: read_facts(store, backup, namespace, sha256=sha256)
+            )
         except NotFound as error:
             if not sha256:
                 return None

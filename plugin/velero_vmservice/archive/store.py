@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from velero_vmservice import documents
+from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.documents import Document
 from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidItem, InvalidSettings
 from velero_vmservice.kube.manifest import Manifest
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from velero_vmservice.archive.facts import NamespaceFacts
     from velero_vmservice.archive.schema import BackupRun, Capture, Seal
     from velero_vmservice.kube.manifest import ObjectRef
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
+READERS: Final = 8
+"""Documents read side by side: more than half of a read is waiting for the store."""
 _REPLACED: Final = "restore from another backup: the document was replaced after this one was made"
 
 
@@ -154,6 +156,13 @@ def read_document(store: ObjectStore, key: str, model: type[DocumentT], *, sha25
             goes_on=True,
         )
     return documents.parse(model, body, key=key)
+
+
+def read_facts(store: ObjectStore, backup: BackupRun, namespace: str, *, sha256: str = "") -> NamespaceFacts:
+    """Read the facts of a namespace; raises `NotFound`, or `Corrupt` if they are others than `sha256` or a run's."""
+    facts = read_document(store, backup.namespace_key(namespace), NamespaceFacts, sha256=sha256)
+    check_facts(facts, namespace, backup)
+    return facts
 
 
 _NO_NAMES: Final = frozenset({"", ".", ".."})

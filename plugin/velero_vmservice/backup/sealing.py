@@ -21,7 +21,7 @@ from velero_vmservice import __version__
 from velero_vmservice.archive import backup_scope, schema
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Taken, Vadp
-from velero_vmservice.archive.store import check_writer, write_once
+from velero_vmservice.archive.store import READERS, check_writer, write_once
 from velero_vmservice.backup.assessment import Assessed, assessed, by_namespace, verdicts, warn_if_not_restorable
 from velero_vmservice.backup.read_back import ReadBack, read_back
 from velero_vmservice.errors import CODES, InvalidItem, VmServiceError, as_ours
@@ -45,8 +45,6 @@ log = structlog.get_logger()
 
 BUDGET_SECONDS = 4.0
 """One Progress call reads for this long; the next continues where it stopped."""
-READERS = 8
-"""Documents read side by side: more than half of a read is waiting for the store."""
 REMEMBERED_BACKUPS = 64
 REMEMBERED_SECONDS = 24 * 3600.0
 
@@ -130,9 +128,7 @@ class Sealing:
         """Seal a capture of the command line, however long reading it back takes; raises what a store raises."""
         unsealed = self._of(run)
         with unsealed.lock:
-            while unsealed.sealed is None:
-                self._go_on(run, unsealed)
-            return unsealed.sealed
+            return self._to_the_end(unsealed)
 
     def progress(self, operation_id: str, run: BackupRun) -> Progress:
         """Go on sealing; raises `Corrupt` when a stored document is gone or is not what was written.
@@ -170,8 +166,7 @@ class Sealing:
                     continue  # the operation of a captured object seals
                 try:
                     with bound_contextvars(run=unsealed.run.log_id):
-                        while unsealed.sealed is None:
-                            self._go_on(unsealed.run, unsealed)
+                        self._to_the_end(unsealed)
                 except Exception as raised:  # noqa: BLE001 - logged; other backups are sealed
                     error = as_ours(raised, f"the seal of backup {unsealed.run.name}")
                     log.warning(
@@ -188,6 +183,12 @@ class Sealing:
             if key not in self._open:
                 self._open[key] = Unsealed(run)
             return self._open[key]
+
+    def _to_the_end(self, unsealed: Unsealed) -> Seal:
+        """Go on until it is sealed; the caller has the lock. Raises what a store raises."""
+        while unsealed.sealed is None:
+            self._go_on(unsealed.run, unsealed)
+        return unsealed.sealed
 
     def _go_on(self, run: BackupRun, unsealed: Unsealed) -> None:
         """Read back within the budget, and seal once everything is read; raises what a store raises."""

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from velero_vmservice.archive.schema import Capture, captured_object
-from velero_vmservice.archive.store import read_document
+from velero_vmservice.archive.store import READERS, read_document
 from velero_vmservice.backup.applications import connected, outermost
 from velero_vmservice.errors import InvalidItem, NotFound
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.archive.topology import Topology
     from velero_vmservice.kube.manifest import Kind
-
-READERS: Final = 8
-"""Documents read side by side: most of a read is waiting for the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +84,11 @@ def applications_of(
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="applications") as readers:
         topologies = dict(zip(keys, readers.map(topology, keys), strict=True))
+    return of_topologies(topologies)
+
+
+def of_topologies(topologies: Mapping[ObjectRef, Topology]) -> Sequence[CapturedApplication]:
+    """Return the applications that captured objects make up."""
     return [
         CapturedApplication(
             name=outermost(refs, topologies),

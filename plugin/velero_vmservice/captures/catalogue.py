@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.archive.other_backups import location_names
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import BackupRun, captured_object, is_time, moment
+from velero_vmservice.archive.store import READERS
 from velero_vmservice.errors import ForeignStorage, InvalidItem, InvalidSettings, NotFound, VmServiceError, as_ours
-from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
 from velero_vmservice.velero.runs import CaptureRef, Maker
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.archive.store import ObjectStore, StorageLocations, StoredDocument
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import ObjectRef
 
-READERS: Final = 8
-"""Seals read side by side: most of a read is waiting for the store."""
 
 _DOCUMENT: Final = re.compile(r"(captures|vadp)/([^/]+)/([^/]+)/.+")
 _MAKERS: Final = {maker.root: maker for maker in Maker}
@@ -188,9 +188,9 @@ class Catalogue:
         return Seals(whole=whole, unusable=unusable)
 
     def _places(self, location: str) -> Sequence[str]:
-        if self._own_bucket or location:
+        if location:
             return (location,)
-        return [storage.name for storage in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
+        return location_names(self._cluster, self._velero_namespace, own_bucket=self._own_bucket)
 
     def buckets(self, location: str = "") -> Sequence[str]:
         """Return the names of the locations to look in, '' for the settings' bucket.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.findings import ApplicationObject, ApplicationVerdict
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import Capture, captured_object
-from velero_vmservice.backup.applications import connected, outermost
+from velero_vmservice.archive.store import READERS
 from velero_vmservice.backup.read_back import read_whole
+from velero_vmservice.captures.applications import of_topologies
 from velero_vmservice.errors import NotRestorable, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.archive.topology import Topology
     from velero_vmservice.captures.catalogue import StoredCapture
-
-READERS: Final = 8
-"""Documents read side by side: most of a read is waiting for the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +68,10 @@ def applications(seal: Seal) -> Sequence[ApplicationVerdict]:
 
 
 def _connected(topologies: Mapping[ObjectRef, Topology]) -> Iterator[ApplicationVerdict]:
-    for refs in connected(topologies):
-        name = outermost(refs, topologies)
-        vms = {vm for ref in refs for vm in (*topologies[ref].needs, *topologies[ref].nested)}
-        objects = tuple(ApplicationObject(kind=ref.kind.name, name=ref.name) for ref in refs)
-        yield _application(name.kind.name, name.namespace, name.name, objects, tuple(sorted(vms)))
+    for application in of_topologies(topologies):
+        name = application.name
+        objects = tuple(ApplicationObject(kind=ref.kind.name, name=ref.name) for ref in application.objects)
+        yield _application(name.kind.name, name.namespace, name.name, objects, application.vms)
 
 
 def _alone(key: str) -> ApplicationVerdict:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.archive import schema
 from velero_vmservice.archive.facts import VmFacts
 from velero_vmservice.archive.schema import Capture
-from velero_vmservice.archive.store import check_capture, read_document
+from velero_vmservice.archive.store import READERS, check_capture, read_document
 from velero_vmservice.backup.applications import connected_objects
 from velero_vmservice.captures.coverage import Coverage, Covered, Gap, LiveObject, chosen, covered
 from velero_vmservice.captures.holdings import Holdings, Sought
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
 
-READERS: Final = 8
-"""Documents read side by side: most of a read is waiting for the store."""
 MOST_UNSEALED: Final = 50
 """Captures without a seal whose keys are listed."""
 

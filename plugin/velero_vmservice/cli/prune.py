@@ -14,7 +14,7 @@ from velero_vmservice.archive.pruning.decision import Area, Verdict
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import Duration, table_output
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views import buckets
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, output:
     _, plugin = access.connect()
     pruning = plugin.pruning
     survey = pruning.survey(timedelta(seconds=older_than), own_bucket_unshared=own_bucket_unshared)
-    for error in survey.unread:
-        terminal.remark(f"not listed: {error.message}")
+    buckets.remark_unread(survey.unread)
     removals = {judged.address: pruning.remove(judged) for judged in survey.removable} if delete else {}
     Table(
         columns=_COLUMNS,
@@ -97,7 +96,7 @@ def _document(survey: Survey, removals: Mapping[tuple[str, str], Removal], *, de
     return {
         "deleted": deleted,
         "runs": [_described(judged, removals.get(judged.address)) for judged in survey.runs],
-        "unread": [{"error": error.message, "hint": error.hint} for error in survey.unread],
+        "unread": buckets.unread_document(survey.unread),
     }
 
 
@@ -116,11 +115,7 @@ def _described(judged: JudgedRun, removal: Removal | None) -> Mapping[str, Any]:
         "removable": judged.verdict.removable,
         "verdict": judged.verdict.name.lower().replace("_", "-"),
         "reason": judged.verdict.value,
-        "removed": removal.removed if removal else 0,
-        "refused": [
-            {"where": where, "error": error.message, "hint": error.hint}
-            for where, error in (removal.refused.items() if removal else ())
-        ],
+        **buckets.removal_document(removal),
     }
 
 

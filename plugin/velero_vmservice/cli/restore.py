@@ -20,13 +20,13 @@ from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import as_options, namespace_mapping, restore_policies
 from velero_vmservice.cli.plan import show_plan
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
-from velero_vmservice.cli.restore_target import LATEST, MATCH
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.restore import follow
 from velero_vmservice.cli.views.table import Output
 from velero_vmservice.cli.views.vadp import vadp_line
 from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, compact_time
+from velero_vmservice.preflight.choosing import LATEST, MATCH
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
 from velero_vmservice.restore.policy import for_restore

@@ -18,6 +18,7 @@ from velero_vmservice.cli.options import namespaces_option
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import InvalidItem, NotRestorable
 from velero_vmservice.kube.manifest import RESTORE, Manifest, ObjectRef
+from velero_vmservice.preflight.choosing import LATEST, MATCH
 from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-LATEST: Final = "latest"
-MATCH: Final = "match"
 _NONE_FITS: Final = "no capture is known to fit the VMs that are registered"
 
 
@@ -162,10 +161,12 @@ def connect(
     return plugin, restore_of(plugin, settings, backup, restore, mapping)
 
 
-def demand_one(backup: str | None, restore: str | None, mapping: Mapping[str, str], *, option: str) -> None:
-    """Raise `WrongUsage` unless a backup or a restore is named, and a mapping belongs to a backup alone."""
-    if (backup is None) == (restore is None):
-        raise WrongUsage(f"name a BACKUP, or a restore with {option}")
+def demand_one(
+    source: str | None, restore: str | None, mapping: Mapping[str, str], *, option: str, what: str = "BACKUP"
+) -> None:
+    """Raise `WrongUsage` unless a source or a restore is named, or where a restore's own mapping is given as well."""
+    if (source is None) == (restore is None):
+        raise WrongUsage(f"name a {what}, or a restore with {option}")
     if restore and mapping:
         raise WrongUsage("the namespace mapping is the restore's own", hint="leave --namespace-mapping out")
 
@@ -224,15 +225,13 @@ def _manifest(name: str, velero_namespace: str, mapping: Mapping[str, str], choi
 
 def _capture(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
     """Return the capture to read; says which it is where that was not named."""
-    match choice.capture:
-        case "latest":
-            capture = plugin.capture_choice.latest(choice.namespaces).ref
-            terminal.remark(f"the latest capture is {capture}")
-            return capture
-        case "match":
-            return _matching(plugin, choice, mapping)
-        case name:
-            return plugin.catalogue.find(name).ref
+    if choice.capture == MATCH:
+        return _matching(plugin, choice, mapping)
+    if choice.capture != LATEST:
+        return plugin.catalogue.find(choice.capture).ref
+    capture = plugin.capture_choice.latest(choice.namespaces).ref
+    terminal.remark(f"the latest capture is {capture}")
+    return capture
 
 
 def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:

@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from velero_vmservice.cli import access, options, restore_target
-from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
+from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import namespace_mapping, table_output
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
-from velero_vmservice.kube.manifest import RESTORE, ObjectRef
-from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.restore.verify.checks import Verdict
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -71,17 +69,11 @@ def verify(
       velero-vmservice verify nightly/20261130T040000Z --namespace-mapping shop:shop-dr --timeout 10m
       velero-vmservice verify --restore nightly-2 --connect -o wide
     """
-    if (capture is None) == (restore is None):
-        raise WrongUsage("name a CAPTURE, or a restore with --restore")
-    if restore and mapping:
-        raise WrongUsage("the namespace mapping is the restore's own", hint="leave --namespace-mapping out")
+    restore_target.demand_one(capture, restore, mapping, option="--restore", what="CAPTURE")
     settings, plugin = access.connect()
-    if restore:
-        run = RestoreRun.read(plugin.cluster.get(ObjectRef(RESTORE, settings.velero_namespace, restore)))
-    else:
-        ref = plugin.catalogue.find(str(capture)).ref
-        wanted = run_of(ref.name, namespace=settings.velero_namespace, mapping=mapping, annotations={})
-        run = RestoreRun.read(wanted, capture=ref)
+    ref = plugin.catalogue.find(capture).ref if capture is not None else None
+    wanted = restore_target.restore_of(plugin, settings, ref.name if ref else None, restore, mapping)
+    run = RestoreRun.read(wanted, capture=ref)
     replays = plugin.backup_objects.replayed(run, run.spec)
     restore_target.demand_known(mapping, replays)
     application = plugin.verifying.read(replays, run, plugin.replays.policy(run))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import Capture, Vadp, captured_object
-from velero_vmservice.archive.store import check_facts, read_document
+from velero_vmservice.archive.store import read_document, read_facts
 from velero_vmservice.backup.assessment import application_verdict, assessed, by_namespace, verdicts
 from velero_vmservice.errors import Corrupt, NotFound, NotRestorable
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
@@ -16,6 +15,7 @@ from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from velero_vmservice.archive.facts import NamespaceFacts
     from velero_vmservice.archive.findings import ApplicationVerdict
     from velero_vmservice.archive.schema import Seal, Vadp
     from velero_vmservice.captures.catalogue import StoredCapture
@@ -58,9 +58,8 @@ def read_captured(capture: StoredCapture) -> CapturedApplications:
 
 def _facts(capture: StoredCapture, seal: Seal) -> Iterator[tuple[str, NamespaceFacts]]:
     for entry in seal.namespaces:
-        facts = read_document(capture.store, entry.key, NamespaceFacts, sha256=entry.sha256)
-        check_facts(facts, facts.namespace, capture.run)
-        yield facts.namespace, facts
+        namespace = capture.run.namespace_of(entry.key)
+        yield namespace, read_facts(capture.store, capture.run, namespace, sha256=entry.sha256)
 
 
 def _demand_facts(application: ApplicationVerdict, facts: Mapping[str, NamespaceFacts]) -> None:

@@ -14,11 +14,10 @@ import structlog
 
 from velero_vmservice.archive import facts
 from velero_vmservice.archive.facts import ExpectedVm, NamespaceFacts, unbound_claims
-from velero_vmservice.errors import Forbidden, NotFound, Unavailable, VmServiceError
+from velero_vmservice.errors import Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import (
     CAPTURED_KINDS,
     CONFIG_MAP,
-    NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
     SECRET,
     VIRTUAL_MACHINE,
@@ -26,6 +25,7 @@ from velero_vmservice.kube.manifest import (
     VIRTUAL_MACHINE_SERVICE,
     ObjectRef,
 )
+from velero_vmservice.supervisor.named_namespace import demand_namespace
 from velero_vmservice.supervisor.namespace_state import claim_phase
 from velero_vmservice.vmoperator.groups import group_facts
 
@@ -81,7 +81,7 @@ class Looks:
         cluster raises where VMs, groups or services cannot be read.
         """
         for name in namespaces:
-            self._demand(name)
+            demand_namespace(self._cluster, name)
         vms = self._by_namespace(VIRTUAL_MACHINE, namespaces, facts.vm_facts)
         if not vms and not self._cluster.served_versions(VIRTUAL_MACHINE):
             raise Unavailable(
@@ -133,16 +133,6 @@ class Looks:
             vsphere=vsphere,
             vsphere_unseen=vsphere_unseen,
         )
-
-    def _demand(self, namespace: str) -> None:
-        try:
-            self._cluster.get(ObjectRef(NAMESPACE, "", namespace))
-        except NotFound as error:
-            raise NotFound(
-                f"namespace {namespace} does not exist", hint="check the spelling and the kubeconfig's context"
-            ) from error
-        except Forbidden as error:
-            log.info("whether the namespace exists is not known", namespace=namespace, cause=error.message)
 
     def _by_namespace(
         self, kind: Kind, namespaces: Collection[str], read: Callable[[Manifest], Entry]

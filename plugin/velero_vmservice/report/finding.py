@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.archive.other_backups import location_names
 from velero_vmservice.errors import NotFound, VmServiceError
-from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE, ObjectRef
+from velero_vmservice.kube.manifest import BACKUP, RESTORE, ObjectRef
 from velero_vmservice.report.store import REPORT
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -103,9 +104,9 @@ class Reports:
         )
 
     def _names(self, location: str) -> Sequence[str]:
-        if self._own_bucket or location:
+        if location:
             return (location,)
-        return [storage.name for storage in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
+        return location_names(self._cluster, self._velero_namespace, own_bucket=self._own_bucket)
 
 
 def _listed(store: ObjectStore, restore: str) -> Iterator[StoredReport]:

@@ -23,5 +23,5 @@ def demand_namespace(cluster: Cluster, namespace: str) -> None:
         raise NotFound(
             f"namespace {namespace} does not exist", hint="check the spelling and the kubeconfig's context"
         ) from error
-    except Forbidden:
-        log.info("whether the namespace exists is not known", namespace=namespace)
+    except Forbidden as error:
+        log.info("whether the namespace exists is not known", namespace=namespace, cause=error.message)

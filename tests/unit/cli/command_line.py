@@ -6,20 +6,27 @@ import io
 import os
 import re
 import sys
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.unit.builders import NAMESPACE
 from velero_vmservice import app, cli
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.settings import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.unit.world import World
     from velero_vmservice.app import App
+
+
+HELP: Final = list(cli.commands.context_settings["help_option_names"])
+"""For every context that a test makes itself: a command keeps the help options that it is first asked for."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,21 @@ class CommandLine:
         self.patch.setattr(app, "connect", lambda *_, **__: starts())
         self.patch.setattr(kubernetes, "connect", lambda **_: starts().cluster)
         self.patch.setenv("VELERO_NAMESPACE", "velero")
+
+    def waits(self, world: World, *steps: Callable[[], object], interrupted: bool = False) -> None:
+        """Let these happen, one in each wait of a command, and VM Operator work; then nothing more, or Ctrl-C."""
+        left: Iterator[Callable[[], object]] = iter(steps)
+
+        def wait(seconds: float) -> None:
+            world.clock.advance(seconds)
+            step = next(left, None)
+            if step is None and interrupted:
+                raise KeyboardInterrupt
+            if step is not None:
+                step()
+            world.vm_operator(NAMESPACE, "dr")
+
+        self.patch.setattr(time, "sleep", wait)
 
     def __call__(self, *arguments: str, typed: str = "") -> Ran:
         """Run a command; `typed` is all that its input holds."""

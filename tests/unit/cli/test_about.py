@@ -11,6 +11,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from tests.unit.builders import backup
+from tests.unit.cli.command_line import HELP
 from tests.unit.cli.test_access import LEAVES
 from tests.unit.doctor.deployments import deployment
 from tests.unit.world import World
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.unit.cli.command_line import CommandLine
-
-
-HELP = list(cli.commands.context_settings["help_option_names"])
-"""A command keeps the help options that it is first asked for."""
 
 
 @pytest.fixture(name="world")

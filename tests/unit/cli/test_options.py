@@ -5,16 +5,13 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from tests.unit.cli.command_line import HELP
 from velero_vmservice.cli import commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.unit.cli.command_line import CommandLine
-
-
-HELP = list(commands.context_settings["help_option_names"])
-"""A command keeps the help options that it is first asked for."""
 
 
 @pytest.mark.parametrize("verb", ["plan", "restore"])

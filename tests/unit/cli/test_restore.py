@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from velero_vmservice.kube.manifest import BACKUP, ObjectRef
 from velero_vmservice.report.model import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.unit.cli.command_line import CommandLine, Ran
 
@@ -45,18 +44,7 @@ class Scene:
 
     def passing(self, *steps: Callable[[], object], interrupted: bool = False) -> None:
         """Let these happen, one in each wait; then nothing more, or Ctrl-C."""
-        left: Iterator[Callable[[], object]] = iter(steps)
-
-        def wait(seconds: float) -> None:
-            self.world.clock.advance(seconds)
-            step = next(left, None)
-            if step is None and interrupted:
-                raise KeyboardInterrupt
-            if step is not None:
-                step()
-            self.world.vm_operator(NAMESPACE, "dr")
-
-        self.command.patch.setattr(time, "sleep", wait)
+        self.command.waits(self.world, *steps, interrupted=interrupted)
 
     def restore(self, *arguments: str, typed: str = "") -> Ran:
         return self.command("restore", *arguments, typed=typed)

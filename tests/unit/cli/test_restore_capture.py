@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,7 @@ from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.unit.cli.command_line import CommandLine, Ran
 
@@ -38,18 +37,7 @@ class Scene:
 
     def passing(self, *steps: Callable[[], object], interrupted: bool = False) -> None:
         """Let these happen, one in each wait; then nothing more, or Ctrl-C."""
-        left: Iterator[Callable[[], object]] = iter(steps)
-
-        def wait(seconds: float) -> None:
-            self.world.clock.advance(seconds)
-            step = next(left, None)
-            if step is None and interrupted:
-                raise KeyboardInterrupt
-            if step is not None:
-                step()
-            self.world.vm_operator(NAMESPACE, "dr")
-
-        self.command.patch.setattr(time, "sleep", wait)
+        self.command.waits(self.world, *steps, interrupted=interrupted)
 
     def come_back(self, version: str = OLD, namespace: str = NAMESPACE) -> None:
         self.world.register(version, uid="new", namespace=namespace)

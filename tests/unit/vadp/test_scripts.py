@@ -13,14 +13,12 @@ import pytest
 import yaml
 
 from tests.tools.markdown import ROOT
+from tests.unit.cli.command_line import HELP
 from velero_vmservice.cli import commands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-HELP = list(commands.context_settings["help_option_names"])
-"""A command keeps the help options that it is first asked for."""
 
 SCRIPTS: Final = ROOT / "docs" / "vadp"
 UNIT: Final = SCRIPTS / "velero-vmservice-capture.service"

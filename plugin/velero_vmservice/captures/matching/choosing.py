@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from velero_vmservice.archive.facts import NamespaceFacts, VmFacts
 from velero_vmservice.archive.schema import moment
-from velero_vmservice.archive.store import check_facts, read_document
+from velero_vmservice.archive.store import READERS, read_facts
 from velero_vmservice.captures.applications import applications_of
 from velero_vmservice.captures.matching import ranking
 from velero_vmservice.captures.matching.ranking import Candidate
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.velero.runs import CaptureRef
     from velero_vmservice.vmoperator.virtual_machine import ObservedVm
-
-READERS: Final = 8
-"""Captures read side by side: most of a read is waiting for the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +166,7 @@ def _vms(capture: StoredCapture, seal: Seal, request: MatchRequest) -> Iterator[
 def _facts(capture: StoredCapture, namespace: str, sha256: str) -> NamespaceFacts | None:
     if not sha256:
         return None
-    facts = read_document(capture.store, capture.run.namespace_key(namespace), NamespaceFacts, sha256=sha256)
-    check_facts(facts, namespace, capture.run)
-    return facts
+    return read_facts(capture.store, capture.run, namespace, sha256=sha256)
 
 
 def _of_application(capture: StoredCapture, seal: Seal, request: MatchRequest) -> Collection[VmName] | None:

@@ -14,7 +14,7 @@ from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import Duration, table_or_page
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views import buckets, terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.text import age
@@ -120,7 +120,7 @@ def _document(covered: Coverage) -> Mapping[str, Any]:
         "since": covered.since.isoformat(),
         "objects": [_described(entry, covered) for entry in covered.entries],
         "guest_cluster_nodes": covered.nodes,
-        "unread": [{"error": error.message, "hint": error.hint} for error in covered.unread],
+        "unread": buckets.unread_document(covered.unread),
     }
 
 

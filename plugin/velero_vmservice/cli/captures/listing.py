@@ -14,7 +14,7 @@ from velero_vmservice.cli import access
 from velero_vmservice.cli.captures import view
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, pairs, table_output
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views import buckets, terminal
 from velero_vmservice.cli.views.table import Column, Row, Table
 from velero_vmservice.text import enumerate_some
 
@@ -88,7 +88,7 @@ def list_captures(
         )
     _, plugin = access.connect()
     listing, now = plugin.catalogue.list(location=location), plugin.clock.now()
-    view.remark_unread(listing.unread)
+    buckets.remark_unread(listing.unread)
     wanted = Filter(
         namespace=namespace,
         application=application,
@@ -144,5 +144,5 @@ def _document(chosen: Sequence[Entry], unread: Sequence[VmServiceError], now: da
             }
             for entry in chosen
         ],
-        "unread": view.unread_document(unread),
+        "unread": buckets.unread_document(unread),
     }

@@ -16,6 +16,7 @@ from velero_vmservice.cli import access
 from velero_vmservice.cli.captures import view
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import Duration, examples, table_output
+from velero_vmservice.cli.views import buckets
 from velero_vmservice.cli.views.progress import progress
 from velero_vmservice.cli.views.table import Column, Row, Table
 
@@ -87,7 +88,7 @@ def prune(
     pruning = plugin.capture_pruning
     rules = Rules(older_than=timedelta(seconds=older_than), keep_last=keep_last)
     survey = pruning.survey(rules, Filter(job=job, namespace=namespace), location=location)
-    view.remark_unread(survey.unread)
+    buckets.remark_unread(survey.unread)
     removals = dict[Any, "Removal"]()
     if delete:
         with progress("deleting", len(survey.removable)) as done:
@@ -147,7 +148,7 @@ def _document(survey: CaptureSurvey, removals: Mapping[CaptureRef, Removal], *, 
         "deleted": deleted,
         "captures": [_described(judged, removals.get(judged.entry.ref)) for judged in survey.captures],
         "of_velero": survey.of_velero,
-        "unread": view.unread_document(survey.unread),
+        "unread": buckets.unread_document(survey.unread),
     }
 
 
@@ -159,9 +160,5 @@ def _described(judged: JudgedCapture, removal: Removal | None) -> Mapping[str, A
         "removable": judged.verdict.removable,
         "verdict": judged.verdict.name.lower().replace("_", "-"),
         "reason": judged.verdict.value,
-        "removed": removal.removed if removal else 0,
-        "refused": [
-            {"where": where, "error": error.message, "hint": error.hint}
-            for where, error in (removal.refused.items() if removal else ())
-        ],
+        **buckets.removal_document(removal),
     }

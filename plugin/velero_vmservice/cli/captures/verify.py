@@ -12,6 +12,7 @@ from velero_vmservice.cli import access
 from velero_vmservice.cli.captures import view
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
+from velero_vmservice.cli.views import buckets
 from velero_vmservice.cli.views.progress import progress
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 
@@ -80,14 +81,14 @@ def verify(
         chosen, unread = [*listing.captures], [*listing.unread]
     else:
         chosen = [plugin.catalogue.find(name, location=location) for name in dict.fromkeys(captures)]
-    view.remark_unread(unread)
+    buckets.remark_unread(unread)
     steps = sum(len(capture.documents) + (len(capture.objects) if deep else 0) for capture in chosen)
     with progress("verifying", steps) as done:
         verified = [plugin.verification.of(capture, deep=deep, mapping=mapping, done=done) for capture in chosen]
     Table(
         columns=_COLUMNS,
         rows=[_row(each, deep=deep) for each in verified],
-        document={"captures": [_described(each) for each in verified], "unread": view.unread_document(unread)},
+        document={"captures": [_described(each) for each in verified], "unread": buckets.unread_document(unread)},
         below=list(_below(verified)),
     ).show(output)
     codes = [_CODES[each.state] for each in verified if not (every and each.state is State.UNSEALED)]

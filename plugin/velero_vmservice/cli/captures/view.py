@@ -9,10 +9,8 @@ import click
 from velero_vmservice.captures.selection import Entry, namespaces
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.options import Duration
-from velero_vmservice.cli.views import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
     from velero_vmservice.archive.schema import Seal
@@ -57,17 +55,6 @@ def sealed(capture: StoredCapture, seal: Seal | None, fault: VmServiceError | No
     if not capture.sealed:
         return "no"
     return "unread" if fault is not None and fault.transient else "unusable"
-
-
-def remark_unread(unread: Iterable[VmServiceError]) -> None:
-    """Say on standard error which buckets could not be listed."""
-    for error in unread:
-        terminal.remark(f"not listed: {error.message}")
-
-
-def unread_document(unread: Iterable[VmServiceError]) -> list[Mapping[str, str]]:
-    """Return the same for programs."""
-    return [{"error": error.message, "hint": error.hint} for error in unread]
 
 
 def described(capture: StoredCapture, seal: Seal | None, fault: VmServiceError | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from velero_vmservice.cli.drill.view import drill_table, list_table
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import by_default, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import chosen_applications, mapping_into
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views import buckets, terminal
 from velero_vmservice.drill.model import DrillVerdict
 from velero_vmservice.drill.rehearsal import DrillRequest
 from velero_vmservice.errors import NotFound, VmServiceError
@@ -136,8 +136,7 @@ def list_(name: str, *, output: Output) -> None:
     """
     _, plugin = access.connect()
     stored = plugin.drills.list(name)
-    for error in stored.unread:
-        terminal.remark(f"not listed: {error.message}")
+    buckets.remark_unread(stored.unread)
     if not stored.drills and output.tabular:
         if stored.unread:
             raise stored.unread[0]
