@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from velero_vmservice.archive.findings import Verdict as Judgement
 from velero_vmservice.captures.pruning.retention import Candidate, Rules, Verdict, decide
 from velero_vmservice.velero.runs import CaptureRef, Maker
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-PARTS = st.frozensets(st.sampled_from("abcd"), min_size=1, max_size=3)
+SERVICE, FIRST, SECOND = "VirtualMachineService shop/web", "VirtualMachine shop/web-1", "VirtualMachine shop/web-2"
+PARTS = st.sampled_from(
+    [frozenset(parts) for parts in ((SERVICE,), (SERVICE, FIRST), (SERVICE, FIRST, SECOND), (FIRST,))]
+)
+JUDGEMENTS = st.sampled_from((*Judgement, None))
 
 
 @st.composite
@@ -34,12 +39,19 @@ def candidates(draw: st.DrawFn) -> Sequence[Candidate]:
                 known=draw(st.booleans() | st.just(value=True)),
                 job=draw(st.sampled_from(["gold", "silver"])),
                 namespaces=frozenset({draw(st.sampled_from(["shop", "mail"]))}),
-                applications=draw(st.dictionaries(PARTS, st.booleans(), max_size=3)),
+                applications=draw(st.dictionaries(PARTS, JUDGEMENTS, max_size=3)),
                 meant=draw(st.booleans() | st.just(value=True)),
                 being_restored=draw(st.booleans()),
             )
         )
     return drawn
+
+
+def old(number: int, applications: dict[frozenset[str], Judgement | None]) -> Candidate:
+    """Return a whole capture that began so many hours after the first, and that age alone would let go."""
+    started = NOW - timedelta(days=99) + timedelta(hours=number)
+    ref = CaptureRef(maker=Maker.COMMAND, name="job", started=f"{started:%Y%m%dT%H%M%SZ}")
+    return Candidate(ref=ref, started=started, written=started, sealed=True, applications=applications)
 
 
 RULES = st.builds(
@@ -52,19 +64,44 @@ def left(captures: Sequence[Candidate], rules: Rules) -> list[Candidate]:
     return [each for each in captures if not verdicts[each.ref].removable]
 
 
-def is_good_for(each: Candidate, parts: frozenset[str]) -> bool:
-    held = any(parts <= others and good for others, good in each.applications.items())
+def holds(each: Candidate, parts: frozenset[str], *judgements: Judgement | None) -> bool:
+    """Whether a capture that can be restored holds all of an application, VMs included, with one of these verdicts."""
+    held = any(parts <= others and judged in judgements for others, judged in each.applications.items())
     return each.sealed and each.known and held
 
 
+BESIDE = {
+    Judgement.RESTORABLE: (Judgement.RESTORABLE,),
+    Judgement.WITH_WARNINGS: (Judgement.RESTORABLE, Judgement.WITH_WARNINGS),
+    None: (Judgement.RESTORABLE, None),
+    Judgement.NOT_RESTORABLE: (*Judgement, None),
+}
+"""The verdicts that are known to be no worse than each, itself among them."""
+
+
+SHORT = Rules(older_than=timedelta(days=1), keep_last=0)
+
+
+@given(st.lists(st.dictionaries(PARTS, JUDGEMENTS, min_size=1, max_size=2), min_size=2, max_size=4))
+def test_every_application_stays_whole_in_a_capture_no_older_and_judged_no_worse(
+    history: Sequence[dict[frozenset[str], Judgement | None]],
+) -> None:
+    captures = [old(number, applications) for number, applications in enumerate(history)]
+    kept = left(captures, SHORT)
+    for each in captures:
+        for parts, judgement in each.applications.items():
+            as_good = [other for other in kept if holds(other, parts, *BESIDE[judgement])]
+            assert any(other.started >= each.started for other in as_good)
+
+
 @given(candidates(), RULES)
-def test_the_newest_good_capture_of_every_application_stays(captures: Sequence[Candidate], rules: Rules) -> None:
+def test_the_last_capture_of_each_verdict_or_a_better_one_stays_whatever_the_rules(
+    captures: Sequence[Candidate], rules: Rules
+) -> None:
     kept = left(captures, rules)
-    for parts in {parts for each in captures for parts in each.applications}:
-        good = [each for each in captures if is_good_for(each, parts)]
-        if good:
-            newest = max(each.started for each in good)
-            assert any(is_good_for(each, parts) and each.started == newest for each in kept)
+    for each in captures:
+        for parts, judgement in each.applications.items() if each.sealed and each.known else ():
+            assert any(holds(other, parts, *BESIDE[judgement]) for other in kept)
 
 
 @given(candidates(), RULES)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, restore, service
+from tests.unit.builders import NAMESPACE, restore, service, vm
 from tests.unit.captures.scenes import GOLD, HOUR, NIGHTLY, taken_twice
 from velero_vmservice.documents import digest
 from velero_vmservice.errors import Forbidden, Unavailable
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.vadp.capturing import CaptureRequest
 
 if TYPE_CHECKING:
@@ -67,6 +68,19 @@ def test_the_last_good_capture_of_an_application_stays(world: World, command: Co
         "silver": "last-good"
     }
     assert document["deleted"] is True
+
+
+def test_a_capture_without_the_vms_replaces_none_that_has_them(world: World, command: CommandLine) -> None:
+    world.cluster.seed(service("solo", {"app": "solo"}), vm("solo-1", labels={"app": "solo"}))
+    whole = world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="gold")).ref
+    world.cluster.remove(ObjectRef(VIRTUAL_MACHINE, NAMESPACE, "solo-1"))
+    for _ in range(2):
+        world.clock.advance(100 * 24 * HOUR)
+        newest = world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="gold")).ref
+    world.clock.advance(100 * 24 * HOUR)
+    run = command("captures", "prune", "--older-than", "1h", "--keep-last", "0", "-o", "json")
+    kept = [entry["started"] for entry in json.loads(run.out)["captures"] if entry["verdict"] == "last-good"]
+    assert kept == [newest.started, whole.started]
 
 
 def test_only_captures_that_are_meant_are_removed(world: World, command: CommandLine) -> None:

@@ -1,20 +1,23 @@
 """Which captures of the command may be removed: a decision on what was listed and sealed, without asking anything.
 
-A capture is kept for an application as long as no newer one holds that application whole and judges it no worse. This
-depends neither on age nor on how many are kept, so that what is kept for an application is kept by every rule, and what
-one run keeps for that reason the next one keeps too.
+A capture is kept for an application as long as no newer one holds that application whole, with all of its VMs, and
+judges it no worse. This depends neither on age nor on how many are kept, so that what is kept for an application is
+kept by every rule, and what one run keeps for that reason the next one keeps too.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.archive.findings import Verdict as Judgement
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from velero_vmservice.velero.runs import CaptureRef
@@ -23,7 +26,9 @@ MINIMUM_AGE: Final = timedelta(days=1)
 """Since the last write: what is younger may be of a capture that goes on, or be restored at this moment."""
 
 Parts = frozenset[str]
-"""All groups and services of an application, or the one VM that belongs to none: kind, namespace and name of each."""
+"""All groups, services and VMs of an application, or the one VM that belongs to none: kind, namespace and name."""
+Applications = Mapping[Parts, Judgement | None]
+"""The verdict on each application; None where there is none: for a VM alone, and from an earlier release."""
 
 
 class Verdict(Enum):
@@ -59,8 +64,7 @@ class Candidate:
     """Whether what it holds is known: its seal could be read."""
     job: str = ""
     namespaces: frozenset[str] = frozenset()
-    applications: Mapping[Parts, bool] = field(default_factory=dict)
-    """Each with whether it was good: not judged to be not restorable."""
+    applications: Applications = field(default_factory=dict)
     meant: bool = True
     """Whether it is of the namespace and VADP job that were asked for."""
     being_restored: bool = False
@@ -120,16 +124,21 @@ def _last_of_series(newest_first: Sequence[Candidate], keep: int) -> frozenset[C
 
 def _kept_for_applications(newest_first: Sequence[Candidate]) -> frozenset[CaptureRef]:
     """Return the captures with an application that no newer capture holds whole and judges no worse."""
-    kept, newer = set["CaptureRef"](), list[tuple[Parts, bool]]()
+    kept, newer = set["CaptureRef"](), list[tuple[Parts, Judgement | None]]()
     for each in newest_first:
         if not (each.sealed and each.known):
             continue
         applications = each.applications.items()
-        if any(not _held(parts, newer, good=good) for parts, good in applications):
+        if any(not _held(parts, judgement, newer) for parts, judgement in applications):
             kept.add(each.ref)
         newer += [entry for entry in applications if entry not in newer]
     return frozenset(kept)
 
 
-def _held(parts: Parts, newer: Iterable[tuple[Parts, bool]], *, good: bool) -> bool:
-    return any(parts <= others and (others_good or not good) for others, others_good in newer)
+def _held(parts: Parts, judgement: Judgement | None, newer: Iterable[tuple[Parts, Judgement | None]]) -> bool:
+    return any(parts <= others and is_no_worse(judged, judgement) for others, judged in newer)
+
+
+def is_no_worse(newer: Judgement | None, older: Judgement | None) -> bool:
+    """Say whether an application is known to be as restorable by a newer verdict as by an older one."""
+    return newer == older or newer is Judgement.RESTORABLE or older is Judgement.NOT_RESTORABLE

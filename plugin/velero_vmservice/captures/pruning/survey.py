@@ -10,7 +10,7 @@ from velero_vmservice.archive.findings import Verdict as Judgement
 from velero_vmservice.archive.pruning.decision import ENDED_PHASES, runs_of
 from velero_vmservice.archive.pruning.survey import remove_documents
 from velero_vmservice.captures.contents import applications
-from velero_vmservice.captures.pruning.retention import Candidate, Rules, Verdict, decide
+from velero_vmservice.captures.pruning.retention import Candidate, Verdict, decide
 from velero_vmservice.captures.selection import Entry, entries
 from velero_vmservice.errors import NotFound, VmServiceError
 from velero_vmservice.kube.manifest import RESTORE, VIRTUAL_MACHINE
@@ -18,10 +18,12 @@ from velero_vmservice.report.store import REPORT
 from velero_vmservice.velero.runs import CaptureRef, Maker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from velero_vmservice.archive.findings import ApplicationVerdict
     from velero_vmservice.archive.pruning.survey import Removal
     from velero_vmservice.captures.catalogue import Catalogue, StoredCapture
+    from velero_vmservice.captures.pruning.retention import Applications, Parts, Rules
     from velero_vmservice.captures.selection import Filter
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
@@ -134,14 +136,24 @@ def _candidate(entry: Entry, *, meant: bool, being_restored: bool) -> Candidate:
     )
 
 
-def _applications(entry: Entry) -> Mapping[frozenset[str], bool]:
-    if entry.seal is None:
+def _applications(entry: Entry) -> Applications:
+    seal = entry.seal
+    if seal is None:
         return {}
-    if entry.seal.applications is None:  # an earlier release: what belongs together is not known without the documents
-        return {frozenset(map(str, entry.capture.objects)): True}
-    good: dict[frozenset[str], bool] = {}
-    for each in applications(entry.seal):
-        objects = [(part.kind, part.name) for part in each.objects] or [(VIRTUAL_MACHINE.name, each.name)]
-        parts = frozenset(f"{kind} {each.namespace}/{name}" for kind, name in objects)
-        good[parts] = each.verdict != Judgement.NOT_RESTORABLE
-    return good
+    if seal.applications is None:  # an earlier release: what belongs together is not known without the documents
+        vms = (f"{VIRTUAL_MACHINE.name} {name}" for name in seal.vadp.machines)
+        return {frozenset((*map(str, entry.capture.objects), *vms)): None}
+    return {_parts(each): _judgement(each) for each in applications(seal)}
+
+
+def _parts(application: ApplicationVerdict) -> Parts:
+    objects = [(part.kind, part.name) for part in application.objects]
+    vms = [(VIRTUAL_MACHINE.name, name) for name in application.vms]
+    return frozenset(f"{kind} {application.namespace}/{name}" for kind, name in (*objects, *vms))
+
+
+def _judgement(application: ApplicationVerdict) -> Judgement | None:
+    try:
+        return Judgement(application.verdict)
+    except ValueError:  # a VM alone has no verdict, and a newer release may have others
+        return None

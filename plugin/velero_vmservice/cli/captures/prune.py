@@ -79,8 +79,8 @@ def prune(
 ) -> None:
     """List captures of `capture` that newer ones have replaced, and delete them with --delete.
 
-    The last good capture of an application is kept by every rule: the newest that holds it whole and does not judge it
-    to be not restorable. So is a capture that is being restored, or was written within 24 hours. A capture without a
+    The last good capture of an application is kept by every rule: no newer one holds it whole, with all of its VMs, and
+    judges it no worse. So is a capture that is being restored, or was written within 24 hours. A capture without a
     seal is listed a day after its last write. Captures of Velero's backups are left to Velero's retention and to
     `velero-vmservice prune`. Exits with 1 if a bucket could not be listed, with 5 if a document could not be deleted.
     """
