@@ -28,7 +28,7 @@ from velero_vmservice.cli.restore import restore
 from velero_vmservice.cli.vadp.capture import capture
 from velero_vmservice.cli.vadp.saved_vm import extraconfig, validate_vmx
 from velero_vmservice.cli.verify import verify
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views import standard_streams, terminal
 from velero_vmservice.errors import VmServiceError
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ def commands(*, verbose: int) -> None:
     """Back up and restore the application around vSphere VM Service VMs.
 
     Exit codes: 0 done; 1 no answer, as a setting, right, object or server is missing; 2 usage; 3 not restorable or
-    blocked; 4 not ready or timed out; 5 failed; 130 stopped.
+    blocked; 4 not ready or timed out; 5 failed; 130 stopped; 141 output no longer read.
     """
     logs.configure(_LEVELS[min(verbose, len(_LEVELS) - 1)])
 
@@ -88,7 +88,16 @@ _keep_lines(commands)
 
 def main() -> None:
     """Run a command; each of its ends is an exit code of `ExitCode` and at most two lines of text."""
-    sys.exit(_run())
+    with standard_streams.lossy():
+        try:
+            code = _run()
+        except SystemExit as ended:
+            code = int(ended.code or ExitCode.DONE)
+        if why := standard_streams.problem():
+            done = "" if code else "the command has run to its end: what it stores or changes is done"
+            terminal.complain(f"the output could not be written: {why}", done)
+            code = code or ExitCode.NO_ANSWER
+    sys.exit(code)
 
 
 def _run() -> int:

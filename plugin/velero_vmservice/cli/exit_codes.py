@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     FAILED = 5
     INTERRUPTED = 130
     """As shells count a process that Ctrl-C ended (128 + SIGINT)."""
+    UNREAD = 141
+    """As shells count a process that writes to a closed pipe (128 + SIGPIPE); of a command that only watches."""
 
 
 class WrongUsage(VmServiceError):

@@ -31,7 +31,7 @@ from velero_vmservice.velero.runs import CaptureRef, Maker
 from velero_vmservice.vmoperator import marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from velero_vmservice.archive.schema import Capture, Seal
@@ -122,10 +122,8 @@ class Capturing:
         self._velero_namespace = velero_namespace
         self._own_bucket = own_bucket
 
-    def take(
-        self, request: CaptureRequest, *, done: Callable[[CapturedObject | LeftOut], None] = lambda _: None
-    ) -> TakenCapture:
-        """Capture, seal and read back what was asked for; `done` is told of each object as soon as it is durable.
+    def take(self, request: CaptureRequest) -> TakenCapture:
+        """Capture, seal and read back what was asked for; nothing is told before, so that no reader can stop it.
 
         Nothing is deleted or changed if it fails half-way: a capture without a seal is never restored.
         Raises `NotFound` for a namespace that does not exist or where nothing is to be captured, `InvalidSettings`
@@ -143,7 +141,6 @@ class Capturing:
         captured, left_out = list[CapturedObject](), list[LeftOut]()
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="capture") as writers:
             for outcome in writers.map(lambda manifest: self._capture.of(manifest, run), manifests):
-                done(outcome)
                 if isinstance(outcome, LeftOut):
                     left_out.append(outcome)
                 else:

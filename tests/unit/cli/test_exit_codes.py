@@ -25,6 +25,7 @@ def test_the_codes_are_those_that_were_promised() -> None:
         "NOT_READY": 4,
         "FAILED": 5,
         "INTERRUPTED": 130,
+        "UNREAD": 141,
     }
 
 

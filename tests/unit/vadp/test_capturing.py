@@ -52,14 +52,6 @@ def test_every_vm_of_the_job_is_returned_with_what_stands_for_it(world: World) -
     assert all(isinstance(vm, JobVm) and vm.namespace == "shop" for vm in vms)
 
 
-def test_each_object_is_told_once_it_is_durable(world: World) -> None:
-    stored = list[bool]()
-    world.app.capturing.take(
-        REQUEST, done=lambda outcome: stored.append(any(outcome.ref.name in key for key in world.store.list("vadp/")))
-    )
-    assert stored == [True, True]
-
-
 def test_a_selector_chooses_objects_and_vms_alike(world: World) -> None:
     world.cluster.seed(
         service("front", {"app": "shop"}) | {"metadata": {**FRONT["metadata"], "labels": {"app": "shop"}}}

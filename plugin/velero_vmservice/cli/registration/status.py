@@ -12,10 +12,10 @@ from rich.live import Live
 
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
-from velero_vmservice.cli.exit_codes import WrongUsage
+from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import namespace_mapping, table_output
 from velero_vmservice.cli.restore_target import Chosen
-from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views import standard_streams, terminal
 from velero_vmservice.cli.views.registration import Status, document, table
 from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import NotFound
@@ -235,4 +235,6 @@ class _Watch:
             left = self._deadline - self._clock.monotonic()
             if status.all_ready or left <= 0:
                 return
+            if standard_streams.unread():
+                sys.exit(ExitCode.UNREAD)
             time.sleep(min(self._interval, left))

@@ -8,7 +8,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from velero_vmservice.archive.findings import Verdict
-from velero_vmservice.backup.capture import LeftOut
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
@@ -23,7 +22,6 @@ from velero_vmservice.vadp.job_list import compare, read_job_list
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from velero_vmservice.backup.capture import CapturedObject
     from velero_vmservice.cli.views.table import Output
     from velero_vmservice.vadp.capturing import JobVm, TakenCapture
     from velero_vmservice.vadp.job_list import JobComparison
@@ -92,14 +90,14 @@ def capture(
     )
     listed = None if job_vms is None else _listed(job_vms)
     _, plugin = access.connect()
-    taken = plugin.capturing.take(request, done=_say_done if output.tabular and output.headers else lambda _: None)
+    taken = plugin.capturing.take(request)
     comparison = None if listed is None else compare(taken.vms, listed)
     _remark(taken, comparison)
     Table(
         columns=_COLUMNS,
         rows=[_row(vm, comparison) for vm in taken.vms],
         document=_document(taken, comparison),
-        above=[f"sealed: {taken.ref} ({len(taken.objects)} objects): {taken.where}"],
+        above=list(_above(taken)),
         below=list(_below(taken, comparison)),
     ).show(output)
     sys.exit(ExitCode.BLOCKED if comparison and comparison.missing else ExitCode.DONE)
@@ -121,12 +119,13 @@ def _listed(job_vms: IO[bytes]) -> Sequence[str]:
         ) from None
 
 
-def _say_done(outcome: CapturedObject | LeftOut) -> None:
-    if isinstance(outcome, LeftOut):
-        terminal.say(f"left out: {outcome.ref}: {outcome.reason}")
-        return
-    count = len(outcome.capture.topology.needs)
-    terminal.say(f"captured: {outcome.ref} ({count} VM{'s' * (count != 1)})")
+def _above(taken: TakenCapture) -> Iterator[str]:
+    for entry in taken.objects:
+        count = len(entry.capture.topology.needs)
+        yield f"captured: {entry.ref} ({count} VM{'s' * (count != 1)})"
+    for left in taken.left_out:
+        yield f"left out: {left.ref}: {left.reason}"
+    yield f"sealed: {taken.ref} ({len(taken.objects)} objects): {taken.where}"
 
 
 def _remark(taken: TakenCapture, comparison: JobComparison | None) -> None:
