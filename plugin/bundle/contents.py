@@ -46,6 +46,9 @@ UNUSED_PACKAGES: Final = frozenset(
 SERVICES: Final = frozenset({"s3", "sts", "sso", "sso-oidc"})
 """The services whose descriptions botocore needs: the object store and its sources of credentials."""
 
+USED_LEXERS: Final = frozenset({"__init__.py", "_mapping.py", "python.py", "special.py"})
+"""Of Pygments' lexers, those with which Rich shows a traceback; the others are for languages that it never shows."""
+
 REAL_FILES: Final = frozenset({"certifi"})
 """Packages that need the path of one of their files; an archive has none to give."""
 
@@ -113,6 +116,8 @@ def _is_left_out(path: PurePosixPath) -> bool:
         return True
     if path.parts[:3] == ("kubernetes", "client", "models"):
         return path.name != "__init__.py"
+    if path.parts[:2] == ("pygments", "lexers"):
+        return path.name not in USED_LEXERS
     if path.parts[0].endswith((".dist-info", "-stubs")):
         distribution = path.parts[0].partition("-")[0]
         return distribution in UNUSED_PACKAGES or path.name not in _METADATA
