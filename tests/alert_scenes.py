@@ -27,9 +27,9 @@ from velero_vmservice.adapters.kubernetes.errors import translated as kubernetes
 from velero_vmservice.adapters.s3.errors import Place
 from velero_vmservice.adapters.s3.errors import translated as s3_translated
 from velero_vmservice.adapters.vcenter.errors import from_answer
-from velero_vmservice.configured import LiveActions
 from velero_vmservice.drill.model import DrilledCapture, DrillReport, DrillVerdict
 from velero_vmservice.errors import Corrupt, Forbidden, InvalidSettings, Unavailable, VmServiceError, reported
+from velero_vmservice.live_actions import LiveActions
 from velero_vmservice.metrics import SETTINGS_UNUSED, Api
 from velero_vmservice.metrics.now import APPLICATIONS, DRILLS, OPEN_RESTORES
 from velero_vmservice.monitoring.surveying import show, show_drills

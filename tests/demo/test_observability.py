@@ -14,7 +14,7 @@ from tests.demo.place import place
 from tests.demo.velero import Velero
 from tests.scraped import scrape
 from tests.waiting import wait_until
-from velero_vmservice import configured
+from velero_vmservice import live_actions
 from velero_vmservice.metrics.now import APPLICATIONS
 from velero_vmservice.monitoring import endpoint
 from velero_vmservice.monitoring.health import Health
@@ -59,7 +59,7 @@ def test_a_backup_makes_an_application_protected_and_its_id_leads_to_the_bucket(
     stored = stage.bucket.client.list_objects_v2(Bucket=stage.bucket.name, Prefix=f"plugins/vmservice/{run}/")
     assert f"plugins/vmservice/{run}/capture.json" in {entry["Key"] for entry in stored["Contents"]}
 
-    live = configured.first_actions()
+    live = live_actions.first_actions()
     health = Health(stage.plugins, settings_problem=lambda: live.problem, stores=Reachability())
     with (
         endpoint.serving("127.0.0.1:0", health) as bound,

@@ -21,7 +21,7 @@ from tests.clock import SettableClock
 from tests.fakes.cluster import MemoryCluster
 from tests.fakes.store import MemoryLocations, MemoryStore
 from tests.unit.builders import NAMESPACE, backup, obj, vsphere_namespace
-from velero_vmservice import app, configured
+from velero_vmservice import app, configured, live_actions
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.vcenter import inventory as vcenter
 from velero_vmservice.adapters.velero.installation import PluginConfig, find_namespace
@@ -224,7 +224,7 @@ class Server:
         self.closed: list[int] = []
         self.hold: dict[str, Hold] = {}
         """What the end of a caller waits for, by its name."""
-        self.live = configured.LiveActions(configured.load, self._connect, configured.load(cluster))
+        self.live = live_actions.LiveActions(configured.load, self._connect, configured.load(cluster))
 
     def _connect(self, settings: Settings, **_: object) -> app.App:
         if self.fails_to_connect:
@@ -504,7 +504,7 @@ def test_a_server_begins_although_the_plugin_of_the_clusters_settings_cannot_be_
     wrong = {"vcenter": {**VCENTER["vcenter"], "ca_file": "secret:vcenter/ca.crt"}, "drain_seconds": 3}
     cluster.seed(config_map(wrong), secret("vcenter", **{"password": "first", "ca.crt": "no PEM"}))
 
-    live = configured.first_actions()
+    live = live_actions.first_actions()
 
     assert (live.settings.vcenter, live.settings.drain_seconds) == (None, 20)
     assert (live.settings.restore.mode, live.settings.velero_namespace) == ("strict", "svc-velero")
@@ -518,7 +518,7 @@ def test_a_server_starts_although_reading_the_clusters_settings_fails_unexpected
     cluster: MemoryCluster, log: LogCapture
 ) -> None:
     cluster.calls.fail("list", OSError(errno.ENOSPC, "No space left on device"))
-    assert configured.first_actions().settings.velero_namespace == "svc-velero"
+    assert live_actions.first_actions().settings.velero_namespace == "svc-velero"
     assert "settings of the cluster not used" in [line["event"] for line in log.entries]
 
 
@@ -531,7 +531,7 @@ def test_settings_of_the_process_that_cannot_be_used_stop_the_start(
     for key, value in {**VCENTER["vcenter"], "password_file": str(wrong), "ca_file": str(wrong)}.items():
         environment.setenv(f"VMSERVICE_VCENTER__{key.upper()}", value)
     with pytest.raises(InvalidSettings, match=r"vcenter\.ca_file"):
-        configured.first_actions()
+        live_actions.first_actions()
 
 
 def test_a_directory_is_needed_only_for_what_a_secret_holds(

@@ -93,7 +93,7 @@ def test_each_room_has_a_paragraph_in_the_order_of_the_floors_and_a_module_to_re
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     _, section = text.split("\n## Rooms\n")
     paragraphs = dict(
-        re.findall(r"^\*\*([a-z]+)\.\*\* (.*?)(?:\n\n|\Z)", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
+        re.findall(r"^\*\*([a-z_]+)\.\*\* (.*?)(?:\n\n|\Z)", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
     )
     places = {room: at for at, floor in enumerate(floors) for room in floor}
     assert sorted(paragraphs) == sorted(places)

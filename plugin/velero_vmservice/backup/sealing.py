@@ -8,7 +8,6 @@ was withheld has no operation: it is sealed when the process that Velero launche
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -18,12 +17,12 @@ from cachetools import TTLCache
 from structlog.contextvars import bound_contextvars
 
 from velero_vmservice import __version__
-from velero_vmservice.archive import backup_scope, schema
-from velero_vmservice.archive.facts import NamespaceFacts
-from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Taken, Vadp
+from velero_vmservice.archive import schema
+from velero_vmservice.archive.schema import Seal, SealedObject, Vadp
 from velero_vmservice.archive.store import READERS, check_writer, write_once
-from velero_vmservice.backup.assessment import Assessed, assessed, by_namespace, verdicts, warn_if_not_restorable
-from velero_vmservice.backup.read_back import ReadBack, read_back
+from velero_vmservice.backup.assessment import warn_if_not_restorable
+from velero_vmservice.backup.read_back import read_back
+from velero_vmservice.backup.unsealed import Unsealed
 from velero_vmservice.errors import CODES, InvalidItem, VmServiceError, as_ours
 from velero_vmservice.metrics import SEALS, SEALS_FAILED
 from velero_vmservice.velero import runs
@@ -33,10 +32,9 @@ from velero_vmservice.vmoperator import marks, restricted
 from velero_vmservice.vmoperator.virtual_machine import is_recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from velero_vmservice.archive.backup_scope import HeldVms
-    from velero_vmservice.archive.findings import ApplicationVerdict, Finding
+    from velero_vmservice.archive.schema import BackupRun, Taken
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.manifest import Manifest
@@ -50,40 +48,6 @@ REMEMBERED_SECONDS = 24 * 3600.0
 
 for _code in CODES:
     SEALS_FAILED.labels(_code)
-
-
-class Unsealed:
-    """The state of a capture that is still being written and read back."""
-
-    def __init__(self, run: BackupRun) -> None:
-        self.run = run
-        self.lock = threading.Lock()
-        self.callers: set[str] = set()
-        """The launched processes that left something to the Supervisor."""
-        self.withheld: Counter[str] = Counter()
-        self.captured: dict[str, str] = {}
-        self.objects: dict[str, str] = {}
-        self.namespaces: dict[str, str] = {}
-        self.facts: dict[str, NamespaceFacts] = {}
-        """By namespace."""
-        self.kinds: set[tuple[str, str, str]] = set()
-        """Kind, namespace and name of each captured object."""
-        self.chosen: set[str] = set()
-        """`namespace/name` of each VM that Velero chose for the backup."""
-        self.needed: dict[str, str] = {}
-        """`namespace/name` of each VM that a captured object needs, and its backup version."""
-        self.nested: set[str] = set()
-        self.taken: Taken | None = None
-        self.assessed: list[Assessed] = []
-        """The captured objects, as far as their applications' verdicts ask for."""
-        self.findings: dict[str, tuple[Finding, ...]] = {}
-        """Of each namespace as a whole."""
-        self.sealed: Seal | None = None
-
-    @property
-    def has_operation(self) -> bool:
-        """Whether an object was captured, so that Velero asks for the seal; facts alone have no operation."""
-        return any(key.startswith(f"{self.run.prefix}objects/") for key in self.captured)
 
 
 class Sealing:
@@ -205,7 +169,7 @@ class Sealing:
         until = self._clock.monotonic() + BUDGET_SECONDS
         unread = [
             key
-            for key in dict.fromkeys(_documents(store, run, unsealed.captured))
+            for key in dict.fromkeys(_keys(store, run, unsealed.captured))
             if key not in unsealed.objects and key not in unsealed.namespaces
         ]
         with ThreadPoolExecutor(READERS, thread_name_prefix="seal") as readers:
@@ -214,29 +178,33 @@ class Sealing:
                     return False
                 keys = unread[first : first + READERS]
                 digests = [unsealed.captured.get(key, "") for key in keys]
-                for whole in readers.map(read_back, repeat(store), repeat(run), keys, digests):
-                    _remember(unsealed, whole)
+                for stored in readers.map(read_back, repeat(store), repeat(run), keys, digests):
+                    unsealed.remember(stored)
         return True
 
     def _seal(self, run: BackupRun, unsealed: Unsealed) -> Seal:
+        """Store the seal and log what it says; raises what a store raises."""
         store = self._locations.open(run.location, namespace=run.namespace)
+        stored, sha256 = write_once(store, run.seal_key, self._sealed(run, unsealed))
+        check_writer(run, stored.backup_uid, key=run.seal_key)
+        SEALS.inc()
+        unsealed.release()
+        _log_seal(run, stored, sha256)
+        return stored
+
+    def _sealed(self, run: BackupRun, unsealed: Unsealed) -> Seal:
         complete = schema.moment(run.started) >= self._started.replace(microsecond=0)
         velero_chose = complete and run.maker is Maker.VELERO
-        held = backup_scope.held_vms(
-            unsealed.facts,
-            captured=unsealed.kinds,
-            needed=unsealed.needed,
-            nested=unsealed.nested,
-            chosen=unsealed.chosen if velero_chose else unsealed.chosen | _chosen_by_filters(run, unsealed.facts),
-        )
-        seal = Seal(
+        chosen = unsealed.chosen if velero_chose else unsealed.chosen | unsealed.chosen_by_filters()
+        held = unsealed.held_vms(chosen=chosen)
+        return Seal(
             backup=run.name,
             backup_uid=run.uid,
             backup_started=run.started,
             sealed_at=self._clock.now().isoformat(),
             plugin=__version__,
-            objects=_sealed(unsealed.objects),
-            namespaces=_sealed(unsealed.namespaces),
+            objects=_documents(unsealed.objects),
+            namespaces=_documents(unsealed.namespaces),
             vadp=Vadp(
                 job=run.annotations.get(marks.VADP_JOB_ANNOTATION, ""),
                 restore_point=run.annotations.get(marks.VADP_RESTORE_POINT_ANNOTATION, ""),
@@ -244,73 +212,38 @@ class Sealing:
             ),
             without_application=held.without_application,
             not_captured=held.not_captured,
-            applications=tuple(_verdicts(unsealed, held)),
+            applications=tuple(unsealed.verdicts(held)),
             withheld=dict(sorted(unsealed.withheld.items())),
             not_backed_up=tuple(name for name in sorted(unsealed.withheld) if restricted.is_declared(name)),
             withheld_complete=complete,
             taken=unsealed.taken,
         )
-        stored, sha256 = write_once(store, run.seal_key, seal)
-        check_writer(run, stored.backup_uid, key=run.seal_key)
-        SEALS.inc()
-        unsealed.facts.clear()  # thousands of VMs, and the seal has what is asked of them
-        unsealed.assessed.clear()
-        log.info(
-            "capture sealed",
-            key=run.seal_key,
-            object_count=len(stored.objects),
-            withheld=stored.withheld,
-            vadp_job=stored.vadp.job or "not named on the Backup",
-            vadp_restore_point=stored.vadp.restore_point,
-            vadp_vms=list(stored.vadp.machines),
-            vms_without_application=stored.without_application,
-        )
-        log.debug("capture sealed with digest", key=run.seal_key, sha256=sha256)
-        for missed in stored.not_captured:
-            log.warning("not captured", object=f"{missed.kind} {missed.namespace}/{missed.name}", vms=missed.vms)
-        for application in stored.applications or ():
-            warn_if_not_restorable(application)
-        return stored
 
 
-def _verdicts(unsealed: Unsealed, held: HeldVms) -> Iterator[ApplicationVerdict]:
-    for namespace, objects in sorted(by_namespace(unsealed.assessed).items()):
-        missed = (missing for missing in held.not_captured if missing.namespace == namespace)
-        yield from verdicts(objects, unsealed.findings.get(namespace, ()), missed)
+def _log_seal(run: BackupRun, seal: Seal, sha256: str) -> None:
+    log.info(
+        "capture sealed",
+        key=run.seal_key,
+        object_count=len(seal.objects),
+        withheld=seal.withheld,
+        vadp_job=seal.vadp.job or "not named on the Backup",
+        vadp_restore_point=seal.vadp.restore_point,
+        vadp_vms=list(seal.vadp.machines),
+        vms_without_application=seal.without_application,
+    )
+    log.debug("capture sealed with digest", key=run.seal_key, sha256=sha256)
+    for missed in seal.not_captured:
+        log.warning("not captured", object=f"{missed.kind} {missed.namespace}/{missed.name}", vms=missed.vms)
+    for application in seal.applications or ():
+        warn_if_not_restorable(application)
 
 
-def _documents(store: ObjectStore, run: BackupRun, captured: Iterable[str]) -> Iterator[str]:
+def _keys(store: ObjectStore, run: BackupRun, captured: Iterable[str]) -> Iterator[str]:
     """Yield the documents that the store lists, and those that were captured: a list may be out of date."""
     yield from store.list(f"{run.prefix}objects/")
     yield from store.list(f"{run.prefix}namespaces/")
     yield from captured
 
 
-def _sealed(digests: dict[str, str]) -> tuple[SealedObject, ...]:
+def _documents(digests: dict[str, str]) -> tuple[SealedObject, ...]:
     return tuple(SealedObject(key=key, sha256=sha256) for key, sha256 in sorted(digests.items()))
-
-
-def _chosen_by_filters(run: BackupRun, namespaces: Mapping[str, NamespaceFacts]) -> set[str]:
-    """Return the VMs that the Backup's filters choose: a process that was restarted has not seen what Velero chose."""
-    return {
-        f"{namespace}/{name}"
-        for namespace, facts in namespaces.items()
-        for name in backup_scope.vms_by_filters(run.spec, facts)
-    }
-
-
-def _remember(unsealed: Unsealed, whole: ReadBack) -> None:
-    if isinstance(whole.document, NamespaceFacts):
-        unsealed.namespaces[whole.key] = whole.sha256
-        unsealed.facts[whole.document.namespace] = whole.document
-        unsealed.findings[whole.document.namespace] = whole.findings
-        return
-    capture = whole.document
-    if (ref := schema.captured_object(whole.key)) is not None:
-        unsealed.assessed.append(assessed(ref, capture.topology, capture.findings))
-    unsealed.objects[whole.key] = whole.sha256
-    unsealed.kinds.add((capture.kind, capture.namespace, capture.name))
-    connected = capture.topology
-    versions = {vm.name: vm.backup_version for vm in connected.machines}
-    unsealed.needed |= {f"{capture.namespace}/{name}": versions.get(name, "") for name in connected.needs}
-    unsealed.nested |= {f"{capture.namespace}/{name}" for name in connected.nested}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.archive.findings import Finding, FindingCode
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 from velero_vmservice.vsphere.vm import Vms
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from velero_vmservice.archive.facts import difference
 from velero_vmservice.archive.findings import Finding, FindingCode
 from velero_vmservice.backup.assessment import judged
 from velero_vmservice.kube.manifest import NAMESPACE, STORAGE_CLASS, VIRTUAL_MACHINE
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 from velero_vmservice.vmoperator.references import missing_references
 from velero_vmservice.vmoperator.releases import Feature
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

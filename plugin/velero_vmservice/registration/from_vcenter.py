@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.registration.model import NODE, Registration, Source, State
 from velero_vmservice.text import one_line
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 from velero_vmservice.vsphere.registervm_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain
 from velero_vmservice.vsphere.vm import RELOCATE, TaskState, Vms, taken
 from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, Course, Situation, automatic, bounded, decide, overlong, stage

@@ -14,7 +14,7 @@ from velero_vmservice.documents import Document, Dropped
 from velero_vmservice.errors import InReason
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.report.stage import Outcome
-from velero_vmservice.vmoperator.virtual_machine import VersionAge
+from velero_vmservice.vmoperator.backup_version import VersionAge
 
 if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import ObjectRef

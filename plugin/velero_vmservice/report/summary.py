@@ -13,8 +13,8 @@ from velero_vmservice.report.reached import NOWHERE
 from velero_vmservice.report.stage import Outcome, Stage
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vmoperator import references
+from velero_vmservice.vmoperator.backup_version import VersionAge
 from velero_vmservice.vmoperator.groups import ancestors
-from velero_vmservice.vmoperator.virtual_machine import VersionAge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -140,11 +140,16 @@ def for_restore(run: RestoreRun, policy: RestorePolicy) -> ForRestore:
 
 
 def effective(
-    defaults: RestoreDefaults, annotations: Mapping[str, str], existing_resource_policy: str = ""
+    defaults: RestoreDefaults,
+    annotations: Mapping[str, str],
+    existing_resource_policy: str = "",
+    *,
+    can_register: bool = True,
 ) -> RestorePolicy:
     """Return the policy of one restore: the defaults, overridden by its annotations, its conflict rule resolved.
 
-    Raises `InvalidSettings`, naming the annotation and what would be valid.
+    Raises `InvalidSettings`, naming the annotation and what would be valid; also where the restore asks for RegisterVM
+    and no vCenter can be called (`can_register`).
     """
     prefix = f"{marks.PLUGIN_NAME}/"
     overrides = {
@@ -153,6 +158,11 @@ def effective(
         if key.startswith(prefix) and key not in _NOT_POLICY
     }
     chosen = overridden(defaults, overrides, where=lambda key: f"annotation {prefix}{key}")
+    if chosen.registration == "trigger" and not can_register:
+        raise InvalidSettings(
+            "the restore asks for RegisterVM (registration=trigger), and no vCenter is set up to call it at",
+            hint="set vcenter.server, vcenter.user and vcenter.password_file, or leave registration=trigger out",
+        )
     if chosen.conflict != "existing-resource-policy":
         return chosen
     return chosen.model_copy(update={"conflict": "update" if existing_resource_policy == "update" else "retain"})

@@ -16,7 +16,7 @@ from velero_vmservice.errors import InReason
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.supervisor.lost_owner import Sighting
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

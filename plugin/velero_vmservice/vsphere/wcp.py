@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 from velero_vmservice.vmoperator.releases import Feature, Generation, SupervisorRelease
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
 from velero_vmservice.vsphere.registervm_errors import EXISTS
 
 TIMEOUT_SECONDS: Final = 300.0

@@ -10,7 +10,7 @@ from velero_vmservice.documents import Document
 from velero_vmservice.report import model as report
 from velero_vmservice.report.html import badges
 from velero_vmservice.report.stage import IN_WORDS, Outcome, Stage
-from velero_vmservice.vmoperator.virtual_machine import VersionAge
+from velero_vmservice.vmoperator.backup_version import VersionAge
 
 if TYPE_CHECKING:
     from enum import StrEnum

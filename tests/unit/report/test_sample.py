@@ -11,7 +11,7 @@ from tests import sample_report
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.report.summary import outcome
-from velero_vmservice.vmoperator.virtual_machine import compare_versions
+from velero_vmservice.vmoperator.backup_version import compare_versions
 
 if TYPE_CHECKING:
     from velero_vmservice.report.model import Report, Result, VmResult

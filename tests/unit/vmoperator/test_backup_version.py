@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 
 CASES = [
     ("1699", "1700", VersionAge.OLDER),

@@ -20,7 +20,7 @@ from kubernetes.dynamic import DynamicClient
 
 from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.failed_requests import counting
-from velero_vmservice.adapters.kubernetes.discovery import Discovery, Served
+from velero_vmservice.adapters.kubernetes.discovery import Discovery
 from velero_vmservice.adapters.kubernetes.errors import NoJson, PagesExpired, translated
 from velero_vmservice.adapters.kubernetes.event import FIELD_MANAGER, kubernetes_event
 from velero_vmservice.adapters.kubernetes.login import log_in, service_account
@@ -30,11 +30,11 @@ from velero_vmservice.errors import NotFound, Rejected, Unavailable
 from velero_vmservice.kube.manifest import Kind, Manifest, ObjectRef, mapping, sequence
 from velero_vmservice.metrics import Api
 from velero_vmservice.settings.access import AS_FOUND
-from velero_vmservice.vmoperator.releases import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from velero_vmservice.adapters.kubernetes.discovery import Served
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Read
     from velero_vmservice.kube.names import NamedResource
@@ -121,7 +121,7 @@ class KubernetesCluster:
     def get(self, ref: ObjectRef, *, version: str | None = None) -> Manifest:
         """Return the object; see the port."""
         what = f"cannot read {ref}"
-        served = self._served(ref.kind, version)
+        served = self._discovery.newest(ref.kind.group, ref.kind.name, version)
         if served is None:
             raise NotFound(f"{what}: the API server does not serve that", hint=self._versions_hint(ref.kind))
         return Manifest(self._read(what, served.object(ref.namespace, ref.name)))
@@ -147,7 +147,7 @@ class KubernetesCluster:
         if metadata_only:
             chosen["header_params"] = {"Accept": _METADATA_ONLY}
         for _ in range(_LISTINGS):
-            served = self._served(kind, None)
+            served = self._discovery.newest(kind.group, kind.name)
             if served is None:
                 return ()
             try:
@@ -196,7 +196,7 @@ class KubernetesCluster:
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
         """Record an Event; see the port."""
         try:
-            served = self._served(about.kind, None)
+            served = self._discovery.newest(about.kind.group, about.kind.name)
             self.create(
                 kubernetes_event(
                     about,
@@ -211,14 +211,8 @@ class KubernetesCluster:
         except Exception as error:  # noqa: BLE001 - the port promises that an Event never fails its caller
             _log.warning("event not recorded", object=str(about), event_reason=reason, cause=str(error))
 
-    def _served(self, kind: Kind, version: str | None) -> Served | None:
-        """Return the kind at that version, or at the newest; None if it is not served."""
-        served = self._discovery.find(kind.group, kind.name)
-        wanted = [candidate for candidate in served if version in {None, candidate.version}]
-        return max(wanted, key=lambda candidate: rank(candidate.version), default=None)
-
     def _writable(self, what: str, kind: Kind, version: str) -> Served:
-        if served := self._served(kind, version):
+        if served := self._discovery.newest(kind.group, kind.name, version):
             return served
         raise Rejected(f"{what}: the API server does not serve {version}", hint=self._versions_hint(kind))
 

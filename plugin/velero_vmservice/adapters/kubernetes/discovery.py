@@ -16,6 +16,7 @@ from cachetools import TTLCache
 from velero_vmservice.errors import InvalidItem, NotFound, Unavailable
 from velero_vmservice.kube.manifest import Kind, mapping, sequence
 from velero_vmservice.kube.names import NamedResource, is_path_segment
+from velero_vmservice.vmoperator.releases import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,6 +90,11 @@ class Discovery:
             if not served:
                 self._absent[group, kind] = True
         return served
+
+    def newest(self, group: str, kind: str, version: str | None = None) -> Served | None:
+        """Return the kind at that version, or at the newest; None if it is not served."""
+        served = [candidate for candidate in self.find(group, kind) if version in {None, candidate.version}]
+        return max(served, key=lambda candidate: rank(candidate.version), default=None)
 
     def serves_group(self, group: str) -> bool:
         """Say whether the group is served."""

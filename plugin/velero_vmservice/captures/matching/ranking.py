@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.facts import difference
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

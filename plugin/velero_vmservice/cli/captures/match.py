@@ -16,7 +16,7 @@ from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import namespace_mapping, namespaces_option, read_time, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
-from velero_vmservice.vmoperator.virtual_machine import recorded_at
+from velero_vmservice.vmoperator.backup_version import recorded_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

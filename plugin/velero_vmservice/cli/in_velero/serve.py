@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from velero_vmservice import __version__, configured, logs
+from velero_vmservice import __version__, live_actions, logs
 from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.private_directory import remove_left_behind
 from velero_vmservice.cli import access
@@ -64,7 +64,7 @@ def serve(plugins_dir: Path, *, install: bool, claim: int | None) -> None:
 
 
 def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> None:
-    live = configured.first_actions(access.current())
+    live = live_actions.first_actions(access.current())
     chosen = live.settings
     logs.configure(chosen.log_level)
     with PluginServer(
@@ -88,14 +88,14 @@ def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> Non
         log.info("stopping")
 
 
-def _preflight(live: configured.LiveActions, chosen: reading.Settings) -> None:
+def _preflight(live: live_actions.LiveActions, chosen: reading.Settings) -> None:
     with live.newest() as plugin:
         startup_checks.check_cluster(plugin.supervisor)
         if chosen.bucket is not None:
             startup_checks.check_own_bucket(plugin.locations)
 
 
-def _look(live: configured.LiveActions) -> View:
+def _look(live: live_actions.LiveActions) -> View:
     with live.newest() as plugin:
         show_drills(plugin.drills.look())
         return plugin.survey.look()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.text import enumerate_some
+from velero_vmservice.vmoperator.backup_version import recorded_at
 from velero_vmservice.vmoperator.references import CONSEQUENCES
-from velero_vmservice.vmoperator.virtual_machine import recorded_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,7 +14,7 @@ from rich.text import Text
 from velero_vmservice.report.html import badges
 from velero_vmservice.report.html.timeline import before_resumed
 from velero_vmservice.text import spelled_out
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, recorded_at
+from velero_vmservice.vmoperator.backup_version import VersionAge, recorded_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
-from velero_vmservice.vmoperator.virtual_machine import recorded_at
+from velero_vmservice.vmoperator.backup_version import recorded_at
 from velero_vmservice.vsphere.saved.contents import shown
 from velero_vmservice.vsphere.saved.findings import Severity, Verdict
 

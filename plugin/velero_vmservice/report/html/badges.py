@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.report.stage import IN_WORDS, Outcome, Stage
-from velero_vmservice.vmoperator.virtual_machine import VersionAge
+from velero_vmservice.vmoperator.backup_version import VersionAge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -24,7 +24,7 @@ from velero_vmservice.report.html.diagram import WIDTH, draw
 from velero_vmservice.report.html.graph import applications
 from velero_vmservice.report.html.timeline import SCALE, before_resumed, date, duration, moment, timeline
 from velero_vmservice.text import spelled_out
-from velero_vmservice.vmoperator.virtual_machine import recorded_at
+from velero_vmservice.vmoperator.backup_version import recorded_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

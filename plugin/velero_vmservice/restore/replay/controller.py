@@ -80,17 +80,10 @@ class Replays:
         self._lock = threading.Lock()
 
     def policy(self, run: RestoreRun) -> RestorePolicy:
-        """Return the effective policy of a restore; raises `InvalidSettings`, naming what would be valid.
-
-        That is also raised where the restore asks for RegisterVM and there is no vCenter to call it at.
-        """
-        policy = restore_policy.effective(self._policy, run.annotations, run.existing_resource_policy)
-        if policy.registration == "trigger" and not self._can_register:
-            raise InvalidSettings(
-                "the restore asks for RegisterVM (registration=trigger), and no vCenter is set up to call it at",
-                hint="set vcenter.server, vcenter.user and vcenter.password_file, or leave registration=trigger out",
-            )
-        return policy
+        """Return the effective policy of a restore; raises `InvalidSettings`, naming what would be valid."""
+        return restore_policy.effective(
+            self._policy, run.annotations, run.existing_resource_policy, can_register=self._can_register
+        )
 
     def announce(self, operation_id: str, replay: Replay, run: RestoreRun) -> None:
         """Make an operation known before Velero polls it, so that the first round can keep the order."""
@@ -139,16 +132,7 @@ class Replays:
                     self._learn(session, operation)
                 except Exception as error:  # noqa: BLE001 - logged; whatever is known of it, it ends here
                     session.broke_down(operation, error)
-            cancelled = (operation, *session.asked_with(operation))
-            for each in cancelled:
-                if not each.stage.final:
-                    over = "Velero's time for the operation is over (itemOperationTimeout)"
-                    reason = f"{over}; it was {each.description()}. Repeat the restore to go on"
-                    each.tell(reason, stage=Stage.CANCELLED)
-            session.log_news()
-            for each in cancelled:
-                each.asked_again = False
-            self._keeping.keep_owed(session)
+            self._keeping.cancel(session, (operation, *session.asked_with(operation)))
 
     def settle(self) -> None:
         """Store what is still owed for restores that Velero no longer polls; never raises.

@@ -26,7 +26,7 @@ from velero_vmservice.restore import order
 from velero_vmservice.restore.replay import result_builder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from velero_vmservice.report.application import Part
     from velero_vmservice.restore.model import Subject
@@ -76,6 +76,18 @@ class Keeping:
             return
         if operation.asked_again and _has_waited(session):
             self._let_go(session, operation)
+
+    def cancel(self, session: Session, operations: Sequence[ReplayOperation]) -> None:
+        """End operations that Velero asks about no more, with what they were waiting for, and store their results."""
+        for operation in operations:
+            if not operation.stage.final:
+                over = "Velero's time for the operation is over (itemOperationTimeout)"
+                reason = f"{over}; it was {operation.description()}. Repeat the restore to go on"
+                operation.tell(reason, stage=Stage.CANCELLED)
+        session.log_news()
+        for operation in operations:
+            operation.asked_again = False
+        self.keep_owed(session)
 
     def keep_owed(self, session: Session) -> None:
         """Store the results that Velero no longer asks about; a store that refuses one is not asked for the others."""

@@ -15,8 +15,8 @@ from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore.verify.vm import consequences, deviations, deviations_beside
 from velero_vmservice.supervisor.namespace_state import linked_members
 from velero_vmservice.supervisor.readiness import restore_type
+from velero_vmservice.vmoperator.backup_version import compare_versions
 from velero_vmservice.vmoperator.groups import boot_order_members
-from velero_vmservice.vmoperator.virtual_machine import compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

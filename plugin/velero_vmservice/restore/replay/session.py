@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.errors import Incidents
-from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
-from velero_vmservice.report.application import is_group
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
 from velero_vmservice.restore.policy import RestorePolicy, for_restore
@@ -237,16 +235,6 @@ class Session:
                 first = by_ref.setdefault(operation.subject.ref, operation)
                 twins += [(first, operation)] if first is not operation else []
         return twins
-
-    def groups(self, namespace: str) -> list[ReplayOperation]:
-        """Return the operations of a target namespace's groups."""
-        groups = (each for each in self.operations.values() if each.replay.kind == VIRTUAL_MACHINE_GROUP)
-        return [each for each in groups if each.replay.target == namespace]
-
-    def earlier_groups(self, namespace: str) -> dict[str, Result]:
-        """Return how earlier processes have ended with groups of a target namespace, by name."""
-        results = (result for result in (self.earlier or {}).values() if is_group(result))
-        return {result.name: result for result in results if result.namespace == namespace}
 
     def settling(self) -> bool:
         """Say whether a VM that was seen ready has to be seen so once more."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
+from velero_vmservice.report.application import is_group
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore.model import View
 from velero_vmservice.restore.plan.power import Powering
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.kube.manifest import Manifest
+    from velero_vmservice.report.model import Result
     from velero_vmservice.restore.model import Source, Subject
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.look import NamespaceLook, TargetNamespace
@@ -89,23 +91,29 @@ class Turn:
             written=self.operation.made.written,
         )
 
+    def _groups(self) -> list[ReplayOperation]:
+        """Return the operations of the namespace's groups."""
+        groups = (each for each in self.session.operations.values() if each.replay.kind == VIRTUAL_MACHINE_GROUP)
+        return [each for each in groups if each.replay.target == self.namespace.name]
+
+    def _earlier_groups(self) -> dict[str, Result]:
+        """Return how earlier processes have ended with groups of the namespace, by name."""
+        results = (result for result in (self.session.earlier or {}).values() if is_group(result))
+        return {result.name: result for result in results if result.namespace == self.namespace.name}
+
     def group_stages(self) -> Mapping[str, Stage]:
         """Return the stage of each group of the restore in the namespace, whichever process has ended it."""
-        name = self.namespace.name
-        earlier = {group: Stage(result.stage) for group, result in self.session.earlier_groups(name).items()}
+        earlier = {group: Stage(result.stage) for group, result in self._earlier_groups().items()}
         return earlier | {
-            group.replay.name: group.stage
-            for group in self.session.groups(name)
-            if group.standing.cause is not Cause.TWIN
+            group.replay.name: group.stage for group in self._groups() if group.standing.cause is not Cause.TWIN
         }
 
     def powering(self) -> Powering:
         """Return the grounds of a power decision: groups that failed, or are left as they are, power no VM."""
-        name, live_groups = self.namespace.name, self.observed.groups
-        operations = self.session.groups(name)
+        live_groups, operations = self.observed.groups, self._groups()
         groups = {operation.replay.name: operation for operation in operations}
         sources = {group: operation.reading.source for group, operation in groups.items()}
-        earlier = {group: result for group, result in self.session.earlier_groups(name).items() if group not in groups}
+        earlier = {group: result for group, result in self._earlier_groups().items() if group not in groups}
         lost_before = {
             group: _LOST[Stage(result.stage)] for group, result in earlier.items() if Stage(result.stage) in _LOST
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.kube.manifest import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET
 from velero_vmservice.restore.verify.vm_rules import CONSEQUENCES, SAME_ONCE_KNOWN, TABLE, Until
 from velero_vmservice.supervisor.readiness import RestoreType, restore_type
-from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.text import one_line
 from velero_vmservice.vmoperator import references
+from velero_vmservice.vmoperator.backup_version import recorded_at
 from velero_vmservice.vmoperator.releases import Generation
-from velero_vmservice.vmoperator.virtual_machine import recorded_at
 from velero_vmservice.vsphere import extra_config, record
 from velero_vmservice.vsphere.extra_config import SPELLINGS, ExtraConfig, Key
 from velero_vmservice.vsphere.record import Fault, UnusableRecord
