@@ -1,6 +1,6 @@
 """The composition root: settings → adapters → rooms → the table of actions that Velero is served.
 
-Every part is put together on one `foundation`: `backup`, `registration` and `restore` each make one.
+Every part is put together on one `foundation`: `backup`, `registration`, `restore` and `captures` each make one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,8 @@ from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.velero.installation import secrets_of_settings
 from velero_vmservice.adapters.velero.storage_locations import BackupStorageLocations
 from velero_vmservice.app import backup, registration, restore
+from velero_vmservice.app import captures as stored_captures
 from velero_vmservice.app.foundation import Foundation
-from velero_vmservice.archive.pruning.survey import Pruning
-from velero_vmservice.captures.catalogue import Catalogue
-from velero_vmservice.captures.covering import Covering
-from velero_vmservice.captures.inspection.verification import Verification
-from velero_vmservice.captures.matching.choosing import CaptureChoice
-from velero_vmservice.captures.pruning.survey import CapturePruning
-from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
 from velero_vmservice.drill.rehearsal import DrillSite, Rehearsing
 from velero_vmservice.drill.store import Drills
@@ -39,9 +33,16 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from velero_vmservice.app.registration import Vsphere
+    from velero_vmservice.archive.pruning.survey import Pruning
     from velero_vmservice.archive.restore_point import RestorePoints
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.backup.sealing import Sealing
+    from velero_vmservice.captures.catalogue import Catalogue
+    from velero_vmservice.captures.covering import Covering
+    from velero_vmservice.captures.inspection.verification import Verification
+    from velero_vmservice.captures.matching.choosing import CaptureChoice
+    from velero_vmservice.captures.pruning.survey import CapturePruning
+    from velero_vmservice.captures.survey import Survey
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.registervm.coordinator import Registering
@@ -153,19 +154,13 @@ def assemble(
     registering = registration.assemble(foundation, vsphere=vsphere, engine=engine)
     restoring = restore.assemble(foundation, registering, probe=probe)
     backing_up = backup.assemble(foundation)
-    catalogue = Catalogue(
-        cluster=cluster,
-        locations=locations,
-        velero_namespace=foundation.velero_namespace,
-        own_bucket=foundation.own_bucket,
-    )
+    captures = stored_captures.assemble(foundation, restoring, zone=zone)
     looks = Looks(cluster=cluster, clock=clock, vsphere=registration.looks(foundation, vsphere))
+    velero_namespace = foundation.velero_namespace
     reports = Reports(
-        cluster=cluster,
-        locations=locations,
-        velero_namespace=foundation.velero_namespace,
-        own_bucket=foundation.own_bucket,
+        cluster=cluster, locations=locations, velero_namespace=velero_namespace, own_bucket=foundation.own_bucket
     )
+    targets = Targets(cluster=cluster, clock=clock, capabilities=foundation.capabilities)
     return App(
         cluster=cluster,
         clock=clock,
@@ -177,63 +172,21 @@ def assemble(
         planning=restoring.planning,
         verifying=restoring.verifying,
         reports=reports,
-        pruning=Pruning(
-            cluster=cluster,
-            locations=locations,
-            clock=clock,
-            velero_namespace=foundation.velero_namespace,
-            own_bucket=foundation.own_bucket,
-        ),
-        catalogue=catalogue,
-        capture_choice=CaptureChoice(catalogue=catalogue, cluster=cluster),
+        pruning=captures.pruning_of_backups,
+        catalogue=captures.catalogue,
+        capture_choice=captures.choice,
         capturing=backing_up.capturing,
-        verification=Verification(
-            planning=restoring.planning,
-            backup_objects=restoring.backup_objects,
-            replays=restoring.replays,
-            velero_namespace=foundation.velero_namespace,
-        ),
-        capture_pruning=CapturePruning(
-            cluster=cluster, catalogue=catalogue, clock=clock, velero_namespace=foundation.velero_namespace
-        ),
+        verification=captures.verification,
+        capture_pruning=captures.pruning,
         looks=looks,
-        before_restore=BeforeRestore(
-            cluster=cluster,
-            clock=clock,
-            targets=Targets(cluster=cluster, clock=clock, capabilities=foundation.capabilities),
-        ),
-        examination=Examination(
-            cluster=cluster,
-            locations=locations,
-            supervisor=foundation.supervisor,
-            capabilities=foundation.capabilities,
-            connections=registration.questions(foundation, vsphere=vsphere, engine=engine),
-            velero_namespace=foundation.velero_namespace,
-            own_bucket=foundation.own_bucket,
-            calls_register_vm=settings.registration.mode == "trigger",
-            policy=settings.restore,
-            vsphere_plugin=settings.vsphere_plugin,
-            secrets_of_settings=partial(secrets_of_settings, cluster, foundation.velero_namespace),
-        ),
+        before_restore=BeforeRestore(cluster=cluster, clock=clock, targets=targets),
+        examination=_examination(foundation, vsphere=vsphere, engine=engine),
         replays=restoring.replays,
         registering=registering,
-        covering=Covering(
-            cluster=cluster,
-            locations=locations,
-            catalogue=catalogue,
-            clock=clock,
-            velero_namespace=foundation.velero_namespace,
-        ),
-        drills=Drills(catalogue=catalogue, locations=locations),
-        rehearsing=Rehearsing(clock=clock, looks=looks, reports=reports, velero_namespace=foundation.velero_namespace),
-        survey=Survey(
-            cluster=cluster,
-            locations=locations,
-            catalogue=catalogue,
-            clock=clock,
-            velero_namespace=foundation.velero_namespace,
-            zone=zone,
-        ),
+        covering=captures.covering,
+        drills=Drills(catalogue=captures.catalogue, locations=locations),
+        rehearsing=Rehearsing(clock=clock, looks=looks, reports=reports, velero_namespace=velero_namespace),
+        survey=captures.survey,
         actions=ActionTable(
             backup=backing_up.actions,
             restore=restoring.actions,
@@ -241,6 +194,23 @@ def assemble(
             ended=partial(_ended, backing_up.sealing, restoring.replays),
         ),
         adapters=adapters or ExitStack(),
+    )
+
+
+def _examination(foundation: Foundation, *, vsphere: Vsphere | None, engine: RegistrationSource | None) -> Examination:
+    settings = foundation.settings
+    return Examination(
+        cluster=foundation.cluster,
+        locations=foundation.locations,
+        supervisor=foundation.supervisor,
+        capabilities=foundation.capabilities,
+        connections=registration.questions(foundation, vsphere=vsphere, engine=engine),
+        velero_namespace=foundation.velero_namespace,
+        own_bucket=foundation.own_bucket,
+        calls_register_vm=settings.registration.mode == "trigger",
+        policy=settings.restore,
+        vsphere_plugin=settings.vsphere_plugin,
+        secrets_of_settings=partial(secrets_of_settings, foundation.cluster, foundation.velero_namespace),
     )
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice import app
-    from velero_vmservice.cli.restore_target import Chosen
+    from velero_vmservice.cli.restore_target import Chosen, Target
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.velero.runs import Replay, RestoreRun
@@ -93,12 +93,7 @@ def restore(
     restore_target.demand_known(mapping, replays)
     if vadp := vadp_line(plugin.restore_points.seal(run).vadp):
         terminal.say(vadp)
-    if beyond := plugin.backup_objects.beyond(run, replays):
-        terminal.remark(restore_target.beyond_words(plugin.restore_points.backup(run), beyond))
-        if not yes:
-            _ask(f"Restore {', '.join(beyond)} too?")
-    if target.applications and not yes:
-        _ask(f"Restore {len(replays)} object{'s' * (len(replays) != 1)}?")
+    _confirm(target, run, replays, yes=yes)
     _prepare_registration(plugin, run, effective, replays)
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
@@ -108,16 +103,26 @@ def restore(
     except KeyboardInterrupt:
         terminal.complain("stopped before the end", f"repeat the command to go on: {again}")
         sys.exit(ExitCode.INTERRUPTED)
-    ended = sum(task.over for task in tasks)
-    if ended < len(replays):
+    if unfinished := len(replays) - sum(task.over for task in tasks):
         terminal.complain(
-            f"{len(replays) - ended} of {len(replays)} objects have not ended within the --timeout",
+            f"{unfinished} of {len(replays)} objects have not ended within the --timeout",
             f"repeat the command to go on: {again}",
         )
         sys.exit(max(_exit_code(tasks), ExitCode.NOT_READY))
     _say_next_steps(plugin, run)
     terminal.say(_kept(tasks))
     sys.exit(_exit_code(tasks))
+
+
+def _confirm(target: Target, run: RestoreRun, replays: Sequence[Replay], *, yes: bool) -> None:
+    """Ask about objects beyond the Backup's namespaces, and about a part that was chosen by name."""
+    backup_objects = target.plugin.backup_objects
+    if beyond := backup_objects.beyond(run, replays):
+        terminal.remark(restore_target.beyond_words(target.plugin.restore_points.backup(run), beyond))
+        if not yes:
+            _ask(f"Restore {', '.join(beyond)} too?")
+    if target.applications and not yes:
+        _ask(f"Restore {len(replays)} object{'s' * (len(replays) != 1)}?")
 
 
 def _prepare_registration(plugin: app.App, run: RestoreRun, policy: RestorePolicy, replays: Sequence[Replay]) -> None:

@@ -84,12 +84,12 @@ class Subjects:
             policy=policy,
             before=taken.before,
         )
-        remarks = (*taken.remarks, *modified.problems, *fitted.remarks)
+        remarks = [*taken.remarks, *modified.problems, *fitted.remarks]
         if known and known.doubt:
-            remarks = (*remarks, f"the facts of namespace {replay.namespace} are not used: {known.doubt}")
+            remarks.append(f"the facts of namespace {replay.namespace} are not used: {known.doubt}")
         if fitted.dropped:
             paths = ", ".join(dropped.path for dropped in fitted.dropped)
-            remarks = (*remarks, f"left out, as the target does not take it: {paths}")
+            remarks.append(f"left out, as the target does not take it: {paths}")
         return Source(
             subject=Subject(
                 ref=replay.destination,
@@ -102,7 +102,7 @@ class Subjects:
             before=taken.before,
             captured_without=taken.without,
             dropped=fitted.dropped,
-            remarks=remarks,
+            remarks=tuple(remarks),
             restore_notes=fitted.notes,
         )
 

@@ -174,27 +174,11 @@ def vm_checks(
     vm, ref = observed.machines.get(name), ObjectRef(VIRTUAL_MACHINE, observed.namespace, name)
     vm_gate = gate(vm, facts, observed.volumes)
     if vm is None or not vm_gate.ready:
-        yield Check(
-            ref=ref,
-            attribute="registered",
-            verdict=Verdict.DIFFERS if vm_gate.blocked else Verdict.NOT_YET,
-            expected="registered, its disks bound",
-            actual=vm_gate.reason,
-            source=_REGISTERED,
-            step=True,
-        )
+        yield _registered(ref, Verdict.DIFFERS if vm_gate.blocked else Verdict.NOT_YET, vm_gate.reason)
         return
     way = restore_type(vm, facts)
     known = way is not RestoreType.UNKNOWN
-    yield Check(
-        ref=ref,
-        attribute="registered",
-        verdict=Verdict.AS_EXPECTED,
-        expected="registered, its disks bound",
-        actual=f"registered ({way})" if known else "registered",
-        source=_REGISTERED,
-        step=True,
-    )
+    yield _registered(ref, Verdict.AS_EXPECTED, f"registered ({way})" if known else "registered")
     if facts is None or not known:
         why = "the capture has only its name" if facts is None else "nothing shows how the VM came back"
         yield Check(
@@ -209,6 +193,18 @@ def vm_checks(
     if facts is not None:
         yield _power(ref, vm, facts)
         yield from _compared(ref, vm, facts, beside, in_use=in_use)
+
+
+def _registered(ref: ObjectRef, verdict: Verdict, actual: str) -> Check:
+    return Check(
+        ref=ref,
+        attribute="registered",
+        verdict=verdict,
+        expected="registered, its disks bound",
+        actual=actual,
+        source=_REGISTERED,
+        step=True,
+    )
 
 
 def _power(ref: ObjectRef, vm: ObservedVm, facts: VmFacts) -> Check:
