@@ -72,20 +72,6 @@ commands.add_command(completion)
 access.accept_everywhere(commands)
 
 
-def _keep_lines(command: click.Command) -> None:
-    """Let the examples of each help stand on lines of their own.
-
-    A docstring with a backslash is raw, so that it has the two characters of what click takes for its mark.
-    """
-    command.help = (command.help or "").replace("\\b\n", "\b\n")
-    if isinstance(command, click.Group):
-        for each in command.commands.values():
-            _keep_lines(each)
-
-
-_keep_lines(commands)
-
-
 def main() -> None:
     """Run a command; each of its ends is an exit code of `ExitCode` and at most two lines of text."""
     with standard_streams.lossy():

@@ -11,7 +11,7 @@ from click.shell_completion import get_completion_class
 from velero_vmservice import __version__
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.options import table_output
+from velero_vmservice.cli.options import examples, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
 from velero_vmservice.errors import NotFound, VmServiceError
@@ -28,17 +28,12 @@ _COMPLETE: Final = "_VELERO_VMSERVICE_COMPLETE"
 """The variable with which a shell asks click for completions of `velero-vmservice`."""
 
 
-@click.command()
+@click.command(epilog=examples("version", "version -o json"))
 @table_output
 def version(*, output: Output) -> None:
-    r"""Show the versions of this command, of the plugin in the cluster and of Velero.
+    """Show the versions of this command, of the plugin in the cluster and of Velero.
 
     Those of the cluster are the tags of the images in Velero's Deployment. Exits with 1 if the cluster cannot be asked.
-
-    \b
-    Examples:
-      velero-vmservice version
-      velero-vmservice version -o json
     """
     code, installed = ExitCode.DONE, (_NOT_FOUND, _NOT_FOUND)
     try:
@@ -74,17 +69,16 @@ def _version(container: Container | None) -> str:
     return container.tag or f"{_UNKNOWN}: {container.image}"
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "completion bash > ~/.local/share/bash-completion/completions/velero-vmservice",
+        "completion zsh > ~/.zfunc/_velero-vmservice",
+        "completion fish > ~/.config/fish/completions/velero-vmservice.fish",
+    )
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print what lets SHELL complete commands, options, and names of backups, restores, namespaces and contexts.
-
-    \b
-    Examples:
-      source <(velero-vmservice completion bash)
-      velero-vmservice completion zsh > ~/.zfunc/_velero-vmservice
-      velero-vmservice completion fish > ~/.config/fish/completions/velero-vmservice.fish
-    """
+    """Print what lets SHELL complete commands, options, and names of backups, restores, namespaces and contexts."""
     known = get_completion_class(shell)
     assert known is not None  # noqa: S101 - click brings the three
     terminal.write(known(click.get_current_context().find_root().command, {}, terminal.PROGRAM, _COMPLETE).source())

@@ -83,7 +83,7 @@ def accept_everywhere(root: click.Group) -> None:
     """Give each command the options; those of a command itself are shown in the help of the root alone."""
     root.params.extend(_options(hidden=False))
     for command in _below(root):
-        command.epilog = command.epilog or _SEE_ALSO
+        command.epilog = "\n\n".join(filter(None, (command.epilog, _SEE_ALSO)))
         command.params.extend(_options(hidden=True, namespace=isinstance(command, click.Group)))
         if not isinstance(command, click.Group) and not any(is_namespace(option) for option in command.params):
             command.params.append(_NoNamespace())

@@ -14,7 +14,7 @@ from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import table_output
+from velero_vmservice.cli.options import examples, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
 from velero_vmservice.doctor import checks, job
@@ -42,7 +42,7 @@ _STYLES: Final = {
 }
 
 
-@click.command()
+@click.command(epilog=examples("doctor", "doctor --cluster-only -o json", "doctor --job | kubectl create -f -"))
 @click.option(
     "--plugins-dir",
     type=click.Path(path_type=Path),
@@ -55,17 +55,11 @@ _STYLES: Final = {
 @click.option("--image", default="", metavar="IMAGE", help="Image of the Job; by default the one that Velero has.")
 @table_output
 def doctor(plugins_dir: Path, *, cluster_only: bool, as_job: bool, image: str, output: Output) -> None:
-    r"""Check all that the plugin needs, and say what to do about what is missing.
+    """Check all that the plugin needs, and say what to do about what is missing.
 
     Kubernetes rights one by one, Velero's version and plugins, storage, settings, the launcher and what serves it. Of
     each bucket that is not ReadOnly it asks what a backup asks: a document is written below the plugin's own prefix,
     and deleted. Exits with 5 if a check failed, with 1 if none did and one could not be made.
-
-    \b
-    Examples:
-      velero-vmservice doctor
-      velero-vmservice doctor --cluster-only -o json
-      velero-vmservice doctor --job | kubectl create -f -
     """
     if image and not as_job:
         raise WrongUsage("--image is the image of the Job", hint="give --job as well")

@@ -10,7 +10,7 @@ import click
 from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.cli.access import live
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import namespace_mapping, restore_policies, table_output
+from velero_vmservice.cli.options import examples, namespace_mapping, restore_policies, table_output
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
 from velero_vmservice.cli.restore_target import beyond_words, choice_of_capture, demand_known, target
 from velero_vmservice.cli.views import networks, terminal
@@ -43,7 +43,14 @@ _COLUMNS: Final = (
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "plan nightly",
+        "plan --from match -n shop",
+        "plan nightly --namespace-mapping shop:shop-dr --policy mode=strict -o wide",
+        "plan nightly --register --network-override subnet/prod-a=subnet/dr-a",
+    )
+)
 @click.argument("backup", required=False, shell_complete=live(BACKUP))
 @choice_of_capture
 @namespace_mapping
@@ -57,18 +64,11 @@ def plan(
     *,
     output: Output,
 ) -> None:
-    r"""Show what a restore of BACKUP, or of another capture with --from, would do now; nothing is written.
+    """Show what a restore of BACKUP, or of another capture with --from, would do now; nothing is written.
 
     Every object gets one of create, skip-identical, update, retain, wait, conflict, blocked, with the reason; what
     would be written is tried against the API server and its webhooks without consequences. Exits with 3 if anything is
     in conflict or blocked. The networks that the VMs were on are shown as --network-override names them.
-
-    \b
-    Examples:
-      velero-vmservice plan nightly
-      velero-vmservice plan --from match -n shop
-      velero-vmservice plan nightly --namespace-mapping shop:shop-dr --policy mode=strict -o wide
-      velero-vmservice plan nightly --register --network-override subnet/prod-a=subnet/dr-a
     """
     if backup is None and not choice.capture:
         raise WrongUsage("name a BACKUP, or a capture with --from", hint="velero-vmservice plan --help")

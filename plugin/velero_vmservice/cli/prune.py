@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from velero_vmservice.archive.pruning.decision import Area, Verdict
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode, worst
-from velero_vmservice.cli.options import Duration, table_output
+from velero_vmservice.cli.options import Duration, examples, table_output
 from velero_vmservice.cli.views import buckets
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
 
@@ -39,7 +39,7 @@ _REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED
 """How the command can be told what it does not know."""
 
 
-@click.command()
+@click.command(epilog=examples("prune", "prune --older-than 90d --delete"))
 @click.option(
     "--older-than",
     type=Duration(),
@@ -58,16 +58,11 @@ _REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED
 )
 @table_output
 def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, output: Output) -> None:
-    r"""List captures without a backup and old results of restores; delete them with --delete.
+    """List captures without a backup and old results of restores; delete them with --delete.
 
     A capture is listed if neither the cluster nor Velero's archive in the bucket has a backup of its name, and no
     restore of it goes on. Nothing is deleted where the list of Backups cannot be read. Exits with 1 if a bucket could
     not be listed, with 5 if a document could not be deleted.
-
-    \b
-    Examples:
-      velero-vmservice prune
-      velero-vmservice prune --older-than 90d --delete
     """
     _, plugin = access.connect()
     pruning = plugin.pruning

@@ -11,7 +11,7 @@ from velero_vmservice.archive import schema
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import live
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import by_default, output, read_time, table_output
+from velero_vmservice.cli.options import by_default, examples, output, read_time, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.report import render_terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
@@ -31,20 +31,20 @@ def report() -> None:
     """Show the report of a restore (report RESTORE), or list the reports that are stored (report list)."""
 
 
-@report.command()
+@report.command(
+    epilog=examples(
+        "report nightly-20261130-1",
+        "report nightly-20261130-1 -o html > report.html",
+        "report show nightly-20261130-1 --started 2026-11-30T11:42:40Z",
+    )
+)
 @click.argument("restore", shell_complete=live(RESTORE))
 @click.option("--started", default="", callback=read_time, metavar="TIME", help="Of the run that started then.")
 @output("text", "json", "html")
 def show(restore: str, started: str, form: str) -> None:
-    r"""Show the report of RESTORE: of Velero's own run, or of the one that started at TIME.
+    """Show the report of RESTORE: of Velero's own run, or of the one that started at TIME.
 
     A run of `restore BACKUP` has the backup's name, one of `restore --resume RESTORE` that restore's.
-
-    \b
-    Examples:
-      velero-vmservice report nightly-20261130-1
-      velero-vmservice report nightly-20261130-1 -o html > report.html
-      velero-vmservice report show nightly-20261130-1 --started 2026-11-30T11:42:40Z
     """
     _, plugin = access.connect()
     reports = plugin.reports
@@ -60,17 +60,11 @@ def show(restore: str, started: str, form: str) -> None:
         terminal.write(body.decode())
 
 
-@report.command("list")
+@report.command("list", epilog=examples("report list", "report list nightly-20261130-1 -o yaml"))
 @click.argument("restore", default="")
 @table_output
 def list_(restore: str, *, output: Output) -> None:
-    r"""List the reports in the buckets of all backup storage locations, or those of RESTORE.
-
-    \b
-    Examples:
-      velero-vmservice report list
-      velero-vmservice report list nightly-20261130-1 -o yaml
-    """
+    """List the reports in the buckets of all backup storage locations, or those of RESTORE."""
     _, plugin = access.connect()
     search = plugin.reports.search(restore)
     for error in search.unread:

@@ -17,7 +17,7 @@ from velero_vmservice.archive.store import read_document
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import live
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.options import as_options, namespace_mapping, restore_policies
+from velero_vmservice.cli.options import as_options, examples, namespace_mapping, restore_policies
 from velero_vmservice.cli.plan import show_plan
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
 from velero_vmservice.cli.views import networks, terminal
@@ -43,7 +43,16 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.runs import Replay, RestoreRun
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "restore nightly",
+        "restore nightly --namespace-mapping shop:shop-dr --policy power=captured",
+        "restore nightly --register --network-override subnet/prod-a=subnet/dr-a --timeout 4h",
+        "restore --from match -n shop",
+        "restore --from nightly/20261130T040000Z --application web --dry-run",
+        "restore --resume nightly-2",
+    )
+)
 @click.argument("backup", required=False, shell_complete=live(BACKUP))
 @click.option("--resume", metavar="RESTORE", help="Go on with a Velero restore: its backup, mapping and policies.")
 @restore_target.choice_of_capture
@@ -63,7 +72,7 @@ def restore(
     timeout: float | None,
     yes: bool,
 ) -> None:
-    r"""Replay the captured objects of BACKUP, of a capture, or of a Velero restore, once their VMs are registered.
+    """Replay the captured objects of BACKUP, of a capture, or of a Velero restore, once their VMs are registered.
 
     Waits until every object has ended, and says what it waits for. Stopped at any point, repeating it goes on. --from
     needs no Velero and no object of it; `match` takes no capture that is newer than its VMs. --object and --application
@@ -71,15 +80,6 @@ def restore(
     each restored VM, after its checks, and the networks of the VMs are shown first. Where the seal of a backup lists
     objects of namespaces that the Backup does not include, it asks first. Exits with 5 if an object failed or is
     incomplete, with 4 if one had not ended when the --timeout passed.
-
-    \b
-    Examples:
-      velero-vmservice restore nightly
-      velero-vmservice restore nightly --namespace-mapping shop:shop-dr --policy power=captured
-      velero-vmservice restore nightly --register --network-override subnet/prod-a=subnet/dr-a --timeout 4h
-      velero-vmservice restore --from match -n shop
-      velero-vmservice restore --from nightly/20261130T040000Z --application web --dry-run
-      velero-vmservice restore --resume nightly-2
     """
     target = restore_target.target(backup, resume, mapping, choice, policy)
     if dry_run:

@@ -13,7 +13,7 @@ import click
 
 from velero_vmservice.cli import access, options, restore_target
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.options import namespace_mapping, table_output
+from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
 from velero_vmservice.restore.verify.checks import Verdict
 from velero_vmservice.velero.runs import RestoreRun
@@ -40,7 +40,13 @@ _STYLES: Final = {Verdict.DIFFERS: "red", Verdict.NOT_YET: "yellow"}
 _CODES: Final = {Verdict.DIFFERS: ExitCode.FAILED, Verdict.NOT_YET: ExitCode.NOT_READY}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "verify nightly",
+        "verify nightly/20261130T040000Z --namespace-mapping shop:shop-dr --timeout 10m",
+        "verify --restore nightly-2 --connect -o wide",
+    )
+)
 @click.argument("capture", required=False)
 @click.option("--restore", metavar="RESTORE", help="Of this Velero restore: its backup, mapping and selection.")
 @namespace_mapping
@@ -56,18 +62,12 @@ def verify(
     timeout: float | None,
     output: Output,
 ) -> None:
-    r"""Compare a restored application with CAPTURE, named NAME or NAME/TIME, once it was powered on.
+    """Compare a restored application with CAPTURE, named NAME or NAME/TIME, once it was powered on.
 
     Checks the VMs, their power, the members of groups in both directions, the endpoints and load balancers of services
     (guide 10.5, phase 3), and each attribute of the tables 8.1 to 8.3; -o wide shows those that are as expected too.
     Nothing is written, and nothing powered on. With --timeout it looks again until all is as expected. Exits with 5 if
     a check differs, with 4 if one may still become as expected, with 1 if an object could not be read.
-
-    \b
-    Examples:
-      velero-vmservice verify nightly
-      velero-vmservice verify nightly/20261130T040000Z --namespace-mapping shop:shop-dr --timeout 10m
-      velero-vmservice verify --restore nightly-2 --connect -o wide
     """
     restore_target.demand_one(capture, restore, mapping, option="--restore", what="CAPTURE")
     settings, plugin = access.connect()

@@ -103,10 +103,11 @@ def test_every_help_has_examples_that_can_be_parsed(name: str, tmp_path: Path, m
     help_text = LEAVES[name].get_help(
         click.Context(LEAVES[name], info_name=name, max_content_width=300, help_option_names=HELP)
     )
-    _, heading, block = help_text.partition("Example")
+    _, heading, block = help_text.partition("  Examples:\n")
     assert heading
-    lines = [line.partition("velero-vmservice ")[2] for line in block.splitlines() if "velero-vmservice " in line]
-    examples = [line.partition("|")[0].partition(">")[0].rstrip(")") for line in lines]
+    assert "Options of every command" in block
+    lines = [line.removeprefix("    velero-vmservice ") for line in block.partition("\n\n")[0].splitlines()]
+    examples = [line.partition("|")[0].partition(">")[0] for line in lines]
     assert examples
     for example in examples:
         parse(shlex.split(example))

@@ -124,12 +124,6 @@ def test_a_bucket_that_is_away_is_no_answer(world: World, command: CommandLine) 
     assert (ran.code, ran.err) == (1, "velero-vmservice: the bucket is away\nhint: look at the server\n")
 
 
-def test_help_has_examples(command: CommandLine) -> None:
-    ran = command("capture", "--help")
-    assert ran.code == 0
-    assert "velero-vmservice capture -n shop --vadp-job nightly" in ran.out
-
-
 def test_no_object_of_velero_is_needed(world: World, command: CommandLine) -> None:
     for kind in (BACKUP, RESTORE, BACKUP_STORAGE_LOCATION):
         world.cluster.serve(kind)

@@ -102,7 +102,3 @@ def test_a_capture_without_a_seal_is_not_compared(world: World, command: Command
     ran = command("captures", "diff", "gold")
     assert (ran.code, ran.out) == (3, "")
     assert "has no seal" in ran.err
-
-
-def test_help_shows_examples(command: CommandLine) -> None:
-    assert "  velero-vmservice captures diff nightly\n" in command("captures", "diff", "-h").out

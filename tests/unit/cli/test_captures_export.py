@@ -85,7 +85,3 @@ def test_misuse_is_refused(command: CommandLine, arguments: tuple[str, ...], cod
     ran = command("captures", "export", *arguments)
     assert (ran.code, ran.out) == (code, "")
     assert error in ran.err
-
-
-def test_help_shows_examples(command: CommandLine) -> None:
-    assert "  velero-vmservice captures export nightly application/\n" in command("captures", "export", "-h").out

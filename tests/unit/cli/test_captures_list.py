@@ -102,9 +102,3 @@ def test_misuse_is_refused(command: CommandLine, arguments: tuple[str, ...], err
     ran = command("captures", "list", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert error in ran.err
-
-
-def test_help_shows_examples(command: CommandLine) -> None:
-    ran = command("captures", "list", "--help")
-    assert ran.code == 0
-    assert "velero-vmservice captures list --application shop/tier -o name" in ran.out

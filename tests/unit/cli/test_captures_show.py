@@ -93,9 +93,3 @@ def test_misuse_is_refused(command: CommandLine, arguments: tuple[str, ...], cod
     ran = command("captures", "show", *arguments)
     assert (ran.code, ran.out) == (code, "")
     assert error in ran.err
-
-
-def test_help_shows_examples(command: CommandLine) -> None:
-    assert (
-        "  velero-vmservice captures show nightly/20261130T040000Z -o json\n" in command("captures", "show", "-h").out
-    )

@@ -144,11 +144,6 @@ def test_misuse_is_said_with_the_way_to_the_help(command: CommandLine, arguments
     assert "--help" in ran.err
 
 
-@pytest.mark.parametrize("arguments", [("validate-vmx", "--help"), ("extraconfig", "show", "--help")])
-def test_help_has_examples(command: CommandLine, arguments: tuple[str, ...]) -> None:
-    assert "Examples:" in command(*arguments).out
-
-
 def test_the_guide_shows_what_the_commands_print(
     command: CommandLine, vmx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

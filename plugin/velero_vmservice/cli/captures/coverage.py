@@ -13,7 +13,7 @@ from velero_vmservice.captures.coverage_page import render
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, worst
-from velero_vmservice.cli.options import Duration, table_or_page
+from velero_vmservice.cli.options import Duration, examples, table_or_page
 from velero_vmservice.cli.views import buckets, terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
@@ -39,7 +39,7 @@ _COLUMNS: Final = (
 _STYLES: Final = {State.PROTECTED: "green", State.UNPROTECTED: "red", State.UNKNOWN: "yellow"}
 
 
-@click.command()
+@click.command(epilog=examples("coverage", "coverage -n shop -n mail --within 24h", "coverage -o html > coverage.html"))
 @click.option(
     "-n",
     "--namespace",
@@ -59,18 +59,12 @@ _STYLES: Final = {State.PROTECTED: "green", State.UNPROTECTED: "red", State.UNKN
 )
 @table_or_page
 def coverage(namespaces: tuple[str, ...], *, within: float, output: Output) -> None:
-    r"""Show which VMs, groups and services are protected, by which capture and VADP job, and which are not.
+    """Show which VMs, groups and services are protected, by which capture and VADP job, and which are not.
 
     A group or service is protected by the newest sealed capture that holds it as it is now, of a Velero backup or of
     the command; a VM by the newest that lists it and names the VADP job which saves its disks.
 
     Exits with 3 if anything is not protected, with 1 if that is not known.
-
-    \b
-    Examples:
-      velero-vmservice coverage
-      velero-vmservice coverage -n shop -n mail --within 24h
-      velero-vmservice coverage -o html > coverage.html
     """
     _, plugin = access.connect()
     covered = plugin.covering.of(namespaces, within=timedelta(seconds=within))

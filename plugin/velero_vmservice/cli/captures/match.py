@@ -13,7 +13,7 @@ from velero_vmservice.captures.matching.choosing import MatchRequest
 from velero_vmservice.captures.matching.ranking import Fit, Presence
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import namespace_mapping, namespaces_option, read_time, table_output
+from velero_vmservice.cli.options import examples, namespace_mapping, namespaces_option, read_time, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.vmoperator.backup_version import recorded_at
@@ -39,7 +39,14 @@ _MOST_VMS: Final = 20
 """VMs of the best capture that are listed below the table; the JSON has all of them."""
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "match -n shop",
+        "match -n shop --application web -o wide",
+        "match --restore-point 4711 --vadp-job nightly",
+        "match --time 2026-11-30T04:00:00Z -o name",
+    )
+)
 @namespaces_option("A namespace of the captures; repeatable. All namespaces without it.")
 @click.option("--application", default="", metavar="NAME", help="Compare the VMs of this application alone.")
 @click.option("--restore-point", default="", metavar="ID", help="Rank by this restore point of the VADP job.")
@@ -59,19 +66,12 @@ def match(
     mapping: Mapping[str, str],
     output: Output,
 ) -> None:
-    r"""Rank the captures by how well they fit the VMs that are registered now, the best first.
+    """Rank the captures by how well they fit the VMs that are registered now, the best first.
 
     A capture is exact where every VM has the backup version that the capture has, older where a VM was recorded since,
     newer where a VM comes from an older restore point, and unrelated where the VMs of its names have other UUIDs. What
     cannot be compared is unknown. With --restore-point or --time the VMs are not looked at. Exits with 3 if no capture
     is known to fit.
-
-    \b
-    Examples:
-      velero-vmservice match -n shop
-      velero-vmservice match -n shop --application web -o wide
-      velero-vmservice match --restore-point 4711 --vadp-job nightly
-      velero-vmservice match --time 2026-11-30T04:00:00Z -o name
     """
     if restore_point and time:
         raise WrongUsage("name a --restore-point or a --time, not both")

@@ -11,7 +11,7 @@ from velero_vmservice import app
 from velero_vmservice.cli import access
 from velero_vmservice.cli.drill.view import drill_table, list_table
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
-from velero_vmservice.cli.options import by_default, namespace_mapping, table_output
+from velero_vmservice.cli.options import by_default, examples, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import chosen_applications, mapping_into
 from velero_vmservice.cli.views import buckets, terminal
 from velero_vmservice.drill.model import DrillVerdict
@@ -40,7 +40,14 @@ def drill() -> None:
     """Rehearse a restore (drill run), or show the drills that are stored (drill list, drill show)."""
 
 
-@drill.command()
+@drill.command(
+    epilog=examples(
+        "drill run",
+        "drill shop/front --into shop-drill",
+        "drill run --from match --into shop-drill -o wide",
+        "drill run --from nightly --target-context other-supervisor",
+    )
+)
 @click.argument("applications", nargs=-1, metavar="[APPLICATION]...")
 @click.option(
     "--from",
@@ -67,20 +74,13 @@ def run(
     target_kubeconfig: str,
     output: Output,
 ) -> None:
-    r"""Rehearse a restore of a capture, or of its APPLICATIONS; nothing is created, nothing is powered on.
+    """Rehearse a restore of a capture, or of its APPLICATIONS; nothing is created, nothing is powered on.
 
     Plans the restore, tries every group and service by a server-side dry run, checks the target as preflight --restore
     new does, looks at the VMs' records in vCenter where the settings name one, and stores a report. Without a mapping
     it tries in the namespaces of the capture, where the objects may still live; the namespace has to exist.
 
     Exits with 3 if a restore would not succeed, with 1 if a part could not be tried.
-
-    \b
-    Examples:
-      velero-vmservice drill run
-      velero-vmservice drill shop/front --into shop-drill
-      velero-vmservice drill run --from match --into shop-drill -o wide
-      velero-vmservice drill run --from nightly --target-context other-supervisor
     """
     settings, plugin = access.connect()
     captured = _captured(plugin, capture, applications, location)
@@ -123,17 +123,11 @@ def _captured(plugin: app.App, capture: str, applications: tuple[str, ...], loca
     return captured
 
 
-@drill.command("list")
+@drill.command("list", epilog=examples("drill list", "drill list nightly -o wide"))
 @click.argument("name", default="")
 @table_output
 def list_(name: str, *, output: Output) -> None:
-    r"""List the drills in the buckets, the newest first, or those of the capture NAME.
-
-    \b
-    Examples:
-      velero-vmservice drill list
-      velero-vmservice drill list nightly -o wide
-    """
+    """List the drills in the buckets, the newest first, or those of the capture NAME."""
     _, plugin = access.connect()
     stored = plugin.drills.list(name)
     buckets.remark_unread(stored.unread)
@@ -147,17 +141,11 @@ def list_(name: str, *, output: Output) -> None:
     list_table(stored.drills).show(output)
 
 
-@drill.command()
+@drill.command(epilog=examples("drill show nightly", "drill show nightly/20261130T040000Z -o json"))
 @click.argument("reference", metavar="DRILL")
 @table_output
 def show(reference: str, *, output: Output) -> None:
-    r"""Show DRILL again, NAME or NAME/TIME: what was tried, and what it came to.
-
-    \b
-    Examples:
-      velero-vmservice drill show nightly
-      velero-vmservice drill show nightly/20261130T040000Z -o json
-    """
+    """Show DRILL again, NAME or NAME/TIME: what was tried, and what it came to."""
     if not reference.partition("/")[0]:
         raise WrongUsage("the drill has no name", hint="list them: velero-vmservice drill list")
     _, plugin = access.connect()

@@ -18,6 +18,7 @@ from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.private_directory import remove_left_behind
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import of_error
+from velero_vmservice.cli.options import examples
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.monitoring import endpoint
 from velero_vmservice.monitoring.health import Health
@@ -36,20 +37,14 @@ log = structlog.get_logger()
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(epilog=examples("serve", "serve --plugins-dir /plugins --no-install"))
 @click.option(
     "--plugins-dir", type=_DIRECTORY, default=Path("/plugins"), show_default=True, help="The volume shared with Velero."
 )
 @click.option("--install/--no-install", default=True, show_default=True, help="Install the launcher there first.")
 @click.option("--claim", type=int, hidden=True, help="The plugins directory's descriptor that the launcher locked.")
 def serve(plugins_dir: Path, *, install: bool, claim: int | None) -> None:
-    r"""Serve Velero from the plugins volume until SIGTERM.
-
-    \b
-    Examples:
-      velero-vmservice serve
-      velero-vmservice serve --plugins-dir /plugins --no-install
-    """
+    """Serve Velero from the plugins volume until SIGTERM."""
     heap.keep_few_arenas()
     remove_left_behind()
     if claim is None:

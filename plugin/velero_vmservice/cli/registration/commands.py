@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.options import examples
 from velero_vmservice.cli.registration.status import status
 from velero_vmservice.cli.registration.trigger import trigger
 from velero_vmservice.cli.views import terminal
@@ -22,22 +23,22 @@ registration.add_command(status)
 registration.add_command(trigger)
 
 
-@registration.command()
+@registration.command(
+    epilog=examples(
+        "registration explain",
+        "registration explain AlreadyExistsOnSupervisor",
+        "registration explain dhcp -n shop --vm web-1",
+    )
+)
 @click.argument("asked", metavar="[CODE|TOPIC]", default="")
 @click.option("-n", "--namespace", cls=NamespaceOption, default="", help="Fill this namespace into the commands.")
 @click.option("--vm", default="", help="Fill in this VM's name.")
 @click.option("--moid", default="", help="Fill in its managed object id in vCenter, e.g. vm-123.")
 def explain(asked: str, namespace: str, vm: str, moid: str) -> None:
-    r"""Explain an error of RegisterVM, or a TOPIC: cause, remedy, and the checks as commands to copy.
+    """Explain an error of RegisterVM, or a TOPIC: cause, remedy, and the checks as commands to copy.
 
     CODE may be spelled without its prefix, and a whole error message will do; so will a word such as dhcp for TOPIC.
     Without argument all codes and topics are listed. Nothing is asked of cluster or vCenter.
-
-    \b
-    Examples:
-      velero-vmservice registration explain
-      velero-vmservice registration explain AlreadyExistsOnSupervisor
-      velero-vmservice registration explain dhcp -n shop --vm web-1
     """
     lines = advise(asked, namespace=namespace, vm=vm, moid=moid) if asked.strip() else _all()
     for line in lines:

@@ -13,7 +13,7 @@ from rich.live import Live
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import namespace_mapping, table_output
+from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.restore_target import Chosen
 from velero_vmservice.cli.views import standard_streams, terminal
 from velero_vmservice.cli.views.registration import Status, document, table
@@ -40,7 +40,14 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.dry_run import Needed
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "registration status nightly-20261130",
+        "registration status --restore nightly-20261130-1 --watch --timeout 2h",
+        "registration status nightly-20261130 -n shop --vm web-1 -o wide",
+        "registration status --from nightly --watch",
+    )
+)
 @click.argument("backup", required=False, shell_complete=live(BACKUP))
 @click.option("--restore", metavar="RESTORE", help="Of this Velero restore: its backup, mapping and selection.")
 @click.option("--from", "source", default="", metavar="CAPTURE", help="Of this capture instead of a backup.")
@@ -64,18 +71,11 @@ def status(
     timeout: float | None,
     output: Output,
 ) -> None:
-    r"""Show how far the registration of the VMs is that the captured objects of BACKUP wait for.
+    """Show how far the registration of the VMs is that the captured objects of BACKUP wait for.
 
     Every source of the settings is asked; RegisterVM is not called. With --watch there is one document for each change:
     of JSON one a line, of YAML one after each ---. Exits with 4 if a VM is not ready, with 3 or 5 if waiting does not
     help one of them: 3 where it is blocked or cannot be restored, 5 where its registration failed.
-
-    \b
-    Examples:
-      velero-vmservice registration status nightly-20261130
-      velero-vmservice registration status --restore nightly-20261130-1 --watch --timeout 2h
-      velero-vmservice registration status nightly-20261130 -n shop --vm web-1 -o wide
-      velero-vmservice registration status --from nightly --watch
     """
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")

@@ -16,7 +16,7 @@ from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.cli import access, restore_target
 from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, worst
-from velero_vmservice.cli.options import namespace_mapping, network_override_option
+from velero_vmservice.cli.options import examples, namespace_mapping, network_override_option
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
 from velero_vmservice.cli.registration.status import read_needed, select
 from velero_vmservice.cli.views import networks, terminal
@@ -43,7 +43,12 @@ _ON_ITS_WAY: Final = frozenset({State.REGISTERING, State.REGISTERED})
 _THERE: Final = frozenset({State.REGISTERED, State.READY})
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "registration trigger --restore nightly-2 -n shop web-1 web-2",
+        "registration trigger --backup nightly -n shop web-1 --network-override subnet/prod-a=subnet/dr-a",
+    )
+)
 @click.argument("vms", nargs=-1, required=True, metavar="VM...")
 @click.option("--restore", metavar="RESTORE", help="The Velero restore that they belong to.")
 @click.option("--backup", metavar="BACKUP", help="The backup that the command `restore` brings them back from.")
@@ -61,18 +66,13 @@ def trigger(
     namespace: str,
     yes: bool,
 ) -> None:
-    r"""Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
+    """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
 
     Needs a vCenter in the settings; registration.mode may be observe. The network override is the one that is given,
     else that of the restore, else that of the settings; the networks of the VMs are shown first. A VM that is
     registered already or that another party registers is left alone, and nothing is called while an earlier call is
     open. If a VM is neither registered nor being registered after that, it exits with 3 where a person has to act
     before it can be, with 4 where waiting may help, and with 5 where RegisterVM failed.
-
-    \b
-    Examples:
-      velero-vmservice registration trigger --restore nightly-2 -n shop web-1 web-2
-      velero-vmservice registration trigger --backup nightly -n shop web-1 --network-override subnet/prod-a=subnet/dr-a
     """
     restore_target.demand_one(backup, restore, mapping, option="--restore")
     settings, plugin = access.connect()

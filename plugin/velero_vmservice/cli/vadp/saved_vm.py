@@ -9,8 +9,8 @@ from typing import Final
 import click
 
 from velero_vmservice.cli.exit_codes import ExitCode, worst
+from velero_vmservice.cli.options import examples, table_output
 from velero_vmservice.cli.options import output as output_of
-from velero_vmservice.cli.options import table_output
 from velero_vmservice.cli.vadp.saved_files import examined
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.saved_vm import contents_document, verdicts
@@ -20,19 +20,14 @@ from velero_vmservice.vsphere.saved.findings import Verdict
 _EXIT_CODES: Final = {Verdict.UNREADABLE: ExitCode.NO_ANSWER, Verdict.NOT_RESTORABLE: ExitCode.BLOCKED}
 
 
-@click.command("validate-vmx")
+@click.command("validate-vmx", epilog=examples("validate-vmx web-1.vmx", "validate-vmx -o wide restore-point/*/*.vmx"))
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @table_output
 def validate_vmx(files: tuple[Path, ...], *, output: Output) -> None:
-    r"""Say of VMX files that a VADP job has saved whether RegisterVM could bring their VMs back.
+    """Say of VMX files that a VADP job has saved whether RegisterVM could bring their VMs back.
 
     FILE is a VMX file, whole or its ExtraConfig alone; - is standard input. Nothing but the files is read: no cluster,
     no vCenter. Exits with 3 if a VM could not be restored, with 1 if a file could not be read.
-
-    \b
-    Examples:
-      velero-vmservice validate-vmx web-1.vmx
-      velero-vmservice validate-vmx -o wide restore-point/*/*.vmx
       unzip -p backup.zip web-1.vmx | velero-vmservice validate-vmx -
     """
     examinations = {str(file): examined(file) for file in dict.fromkeys(files)}
@@ -46,19 +41,14 @@ def extraconfig() -> None:
     """Look into what VM Operator records of a VM in its ExtraConfig."""
 
 
-@extraconfig.command()
+@extraconfig.command(epilog=examples("extraconfig show web-1.vmx", "extraconfig show web-1.vmx -o json"))
 @click.argument("file", type=click.Path(path_type=Path))
 @output_of("yaml", "json")
 def show(file: Path, form: str) -> None:
-    r"""Print what is readable of the record in a VMX file: the VM, its disks, its versions; of Secrets the names alone.
+    """Print what is readable of the record in a VMX file: the VM, its disks, its versions; of Secrets the names alone.
 
     FILE is a VMX file, or - for standard input. Exits with 1 if it could not be read, with 3 if the VM in it could not
     be restored.
-
-    \b
-    Examples:
-      velero-vmservice extraconfig show web-1.vmx
-      velero-vmservice extraconfig show web-1.vmx -o json
     """
     examination = examined(file)
     for finding in examination.findings:
