@@ -9,7 +9,7 @@ import pytest
 
 from tests.tools.markdown import ROOT, read
 
-THREATS = [*read(ROOT / "docs" / "security.md").rows("threat", "held by", "test")]
+THREATS = [*read(ROOT / "docs" / "security.md").rows("threat", "guarded against by", "test")]
 
 
 def named(cell: str) -> list[tuple[str, str]]:
