@@ -100,7 +100,7 @@ class Attempt:
         return self.claimed_at or self.recorded_at
 
     def is_earlier(self, restore: ForRestore) -> bool:
-        """Say whether it belongs to an earlier run, so that another attempt is allowed."""
+        """Say whether it ended before this run began: a VM that is restored anew may then be called for again."""
         return restore.since is not None and self.ended_at is not None and self.ended_at < restore.since
 
     def ref(self, velero_namespace: str) -> ObjectRef:

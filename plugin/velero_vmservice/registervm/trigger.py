@@ -1,6 +1,7 @@
 """RegisterVM on request: records one attempt for each restored VM that passes the preflight, then calls.
 
-A failed attempt is final; only an explicit command makes another.
+A failed attempt is final, for every run of its restore: only an explicit command makes another, unless the VADP
+restore has brought the VM back anew. No error of the guide's table passes by itself, and RegisterVM is not idempotent.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from velero_vmservice.errors import InvalidItem
 from velero_vmservice.registervm import messages, preflight
-from velero_vmservice.registervm.attempt import Attempt, ForRestore
+from velero_vmservice.registervm.attempt import FAILED, Attempt, ForRestore
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.settings_section import Section
 from velero_vmservice.vsphere import network_override
@@ -121,12 +122,18 @@ class Trigger:
             return registrations  # no time is left
         unknown = [vm for vm in vms if vm.name not in attempts or vm.name in earlier]
         new = unknown if may_call is None else [vm for vm in unknown if vm.name in may_call]
-        vsphere = self._vsphere(namespace, new, look)
+        failed = [vm for vm in unknown if vm.name in earlier and earlier[vm.name].outcome == FAILED]
+        vsphere = self._vsphere(namespace, [*new, *(vm for vm in failed if vm not in new)], look)
         if not unknown or vsphere is None:
             return registrations
         vcenter_vms = Vms(vsphere.machines)
         if look is not None:
             registrations |= self._adopt(restore, namespace, unknown, vcenter_vms, look=look, earlier=earlier)
+        registrations |= {
+            vm.name: self._tracker.follow(earlier[vm.name], look)
+            for vm in failed
+            if vm.name not in registrations and _is_same_vm(earlier[vm.name], vm, vcenter_vms)
+        }
         left = [vm for vm in new if vm.name not in registrations]
         checked = self._checked(restore, namespace, left, vcenter_vms, vsphere)
         return registrations | self._begin(restore, namespace, checked, earlier, until=until)
@@ -140,7 +147,7 @@ class Trigger:
         *,
         may_call: Collection[str] | None = None,
     ) -> Mapping[str, Registration]:
-        """Say what this restore would do now for the VMs in `may_call`, without calls and records.
+        """Say what this restore would do now for the VMs in `may_call`, without calls and new records.
 
         Raises as `advance` does.
         """
@@ -149,12 +156,16 @@ class Trigger:
         if vsphere is None:
             return {}
         vcenter_vms, now = Vms(vsphere.machines), self._clock.now()
+        newest = self._attempts.newest(restore.uid) if restore.uid else {}
         registrations: dict[str, Registration] = {}
         for wanted in vms:
             vm = next(iter(vcenter_vms.match(wanted)), None)
+            last = newest.get((namespace, wanted.name))
             if vm is not None and vm.task is not None and not vm.task.over:
                 attempt = self._attempt(restore, namespace, wanted, vm)
                 registrations[wanted.name] = messages.progress(attempt, now, vm.task, task=vm.task.id)
+            elif last is not None and last.outcome == FAILED and _is_same_vm(last, wanted, vcenter_vms):
+                registrations[wanted.name] = messages.failed(last)
         left = [wanted for wanted in new if wanted.name not in registrations]
         for wanted, checked in self._checked(restore, namespace, left, vcenter_vms, vsphere):
             registrations[wanted.name] = messages.foreseen(wanted.name, checked)
@@ -291,6 +302,11 @@ class Trigger:
             recorded_at=self._clock.now(),
             task_before=vm.task.id if vm.task is not None else "",
         )
+
+
+def _is_same_vm(attempt: Attempt, wanted: ExpectedVm, vcenter_vms: Vms) -> bool:
+    """Say whether the VM that vCenter has is the one of an attempt, and not one that was restored anew since."""
+    return any(vm.moid == attempt.moid for vm in vcenter_vms.match(wanted)[:1])
 
 
 def _number_after(last: Attempt | None) -> int:

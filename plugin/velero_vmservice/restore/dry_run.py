@@ -18,6 +18,7 @@ from velero_vmservice.restore.replay.course import Course, Trial
 from velero_vmservice.restore.replay.look import TargetNamespace
 from velero_vmservice.restore.replay.operation import Cause, LooksUsed, Reading
 from velero_vmservice.restore.replay.session import Session
+from velero_vmservice.restore.source.backup_objects import identified
 from velero_vmservice.restore.verify.application import would_lack
 from velero_vmservice.restore.writer import Writer
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS
@@ -109,7 +110,7 @@ class Planning:
 
         Raises what the cluster raises while it cannot be observed.
         """
-        run = replace(run, started=compact_time(self._clock.now().isoformat()))
+        run = identified(replace(run, started=compact_time(self._clock.now().isoformat())))
         session, rehearsal = self._begun(replays, run, policy), Rehearsal(cluster=self._cluster)
         course = Course(hand=rehearsal, trial=Trial(self._cluster), deletions=self._deletions)
         self._look_and_decide(session, course, rehearsal)

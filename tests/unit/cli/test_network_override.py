@@ -19,6 +19,7 @@ from velero_vmservice.vmoperator import virtual_machine
 from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.network_override import SubnetMapping
 from velero_vmservice.vsphere.record import Record
+from velero_vmservice.vsphere.registervm_errors import CLAIM_FAILED
 from velero_vmservice.vsphere.vm import TaskState
 
 if TYPE_CHECKING:
@@ -89,6 +90,18 @@ class Scene:
             moved = on(name, ("Subnet", "dr-a"), ("SubnetSet", "")) if name == "web-2" else on(name, ("Subnet", "dr-a"))
             status = {"uniqueID": f"vm-{number}"}
             self.world.cluster.seed({**vm(name, labels=WEB, uid="new", status=status), "spec": moved["spec"]})
+
+    def fail(self) -> None:
+        """Let each task end with an error of the guide's table."""
+        for number, _ in enumerate(self.vms, 1):
+            for task in self.vcenter.tasks_of(f"vm-{number}"):
+                self.vcenter.set_task(task, TaskState.FAILED, message=CLAIM_FAILED)
+
+    def forget(self) -> None:
+        """Let vCenter forget every task, as it does after some minutes."""
+        for number, _ in enumerate(self.vms, 1):
+            for task in self.vcenter.tasks_of(f"vm-{number}"):
+                self.vcenter.forget(task)
 
     @property
     def called(self) -> list[str]:
@@ -170,6 +183,26 @@ def test_a_restore_that_was_stopped_follows_its_calls_and_makes_none_anew(scene:
     assert scene.command("restore", "nightly", "--register").code == 0
     assert sorted(scene.called) == ["vm-1", "vm-2"]
     assert len(scene.attempts()) == 2
+
+
+def test_a_repeated_restore_says_what_failed_and_calls_again_only_by_the_command_for_it(scene: Scene) -> None:
+    scene.passing(lambda: None, scene.fail)
+    failed = scene.command("restore", "nightly", "--register", "--timeout", "30s")
+    assert (failed.code, len(scene.called)) == (4, 2)
+    scene.forget()
+    scene.passing()
+    again = scene.command("restore", "nightly", "--register", "--timeout", "30s")
+    assert (again.code, len(scene.called)) == (4, 2)
+    assert "a restored disk could not be registered" in again.out
+    assert "put the cause right, then use `velero-vmservice registration trigger`" in again.out
+    plan = scene.command("plan", "nightly", "--register")
+    assert "a restored disk could not be registered" in plan.out
+    assert "a restore calls RegisterVM" not in plan.out
+    scene.command("registration", "trigger", "--backup", "nightly", "-n", "shop", "web-1", "web-2", "--yes")
+    assert sorted(scene.called) == ["vm-1", "vm-1", "vm-2", "vm-2"]
+    scene.passing(lambda: None, scene.come_back)
+    assert scene.command("restore", "nightly", "--register").code == 0
+    assert len(scene.called) == 4
 
 
 def test_a_restore_may_do_without_the_calls_of_the_settings(command: CommandLine) -> None:

@@ -736,25 +736,67 @@ def test_a_call_that_is_still_to_be_made_is_made_with_the_override_of_its_record
 
 
 def test_a_run_under_a_known_uid_follows_what_is_open_and_begins_anew_after_what_ended_before_it(scene: Scene) -> None:
-    def run() -> ForRestore:
-        return replace(RESTORE, since=scene.clock.now())
-
-    scene.round(restore=run())
+    scene.round(restore=run_since(scene))
     scene.restart()
-    assert scene.round(restore=run()).state is State.REGISTERING
+    assert scene.round(restore=run_since(scene)).state is State.REGISTERING
     assert scene.calls == 1
     scene.set_task(TaskState.SUCCEEDED)
-    first = run()
+    first = run_since(scene)
     scene.clock.advance(1)
     assert scene.round(restore=first).state is State.REGISTERED
 
     scene.clock.advance(PAST_FIVE_MINUTES)  # another disaster: the VM is restored once more
     scene.forget()
-    processes, runs = [scene.process(), scene.process()], [run(), run()]
+    processes, runs = [scene.process(), scene.process()], [run_since(scene), run_since(scene)]
     registrations = [scene.round(process, restore) for process, restore in zip(processes, runs, strict=True)]
     assert {registration.state for registration in registrations} == {State.REGISTERING}
     assert scene.calls == 2
     assert [record.content["data"]["attempt"] for record in scene.records()] == ["1", "2"]
+
+
+def run_since(scene: Scene) -> ForRestore:
+    """Return the restore as a run of the command has it that begins now."""
+    return replace(RESTORE, since=scene.clock.now())
+
+
+def failed_in_an_earlier_run(scene: Scene) -> ForRestore:
+    """Let a call fail in one run, vCenter forget it, and a person repeat the command; returns the second run."""
+    scene.round(restore=run_since(scene))
+    scene.fail()
+    assert scene.round(restore=run_since(scene)).state is State.FAILED
+    scene.clock.advance(PAST_FIVE_MINUTES)
+    scene.forget()
+    scene.restart()
+    return run_since(scene)
+
+
+def test_a_repeated_run_calls_no_second_time_for_a_vm_whose_call_has_failed(scene: Scene) -> None:
+    again = failed_in_an_earlier_run(scene)
+    registrations = [scene.round(restore=again), scene.trigger.foresee(again, NAMESPACE, [WEB])[WEB.name]]
+    assert {(seen.state, seen.code, seen.can_wait) for seen in registrations} == {
+        (State.FAILED, CLAIM_FAILED, False)
+    }
+    assert "put the cause right, then use `velero-vmservice registration trigger`" in registrations[0].reason
+    assert scene.calls == 1
+    assert scene.trigger.again(again, NAMESPACE, WEB).state is State.REGISTERING
+    assert scene.calls == 2
+
+
+def test_a_repeated_run_says_so_of_a_vm_that_no_call_is_allowed_for(scene: Scene) -> None:
+    again = failed_in_an_earlier_run(scene)
+    registrations = scene.trigger.advance(again, NAMESPACE, [WEB], may_call=())
+    assert registrations[WEB.name].state is State.FAILED
+    assert scene.calls == 1
+
+
+def test_a_repeated_run_calls_for_a_vm_that_is_restored_anew_after_its_call_has_failed(scene: Scene) -> None:
+    again = failed_in_an_earlier_run(scene)
+    scene.vcenter.lose(MOID)
+    assert scene.round(restore=again).state is State.ABSENT
+    scene.vcenter.restore(NAMESPACE, machine("vm-99"))
+    assert "calls RegisterVM for vm-99" in scene.trigger.foresee(again, NAMESPACE, [WEB])[WEB.name].reason
+    assert scene.round(restore=again).state is State.REGISTERING
+    assert [record.content["data"]["moid"] for record in scene.records()] == [MOID, "vm-99"]
 
 
 def test_a_mapping_that_misses_the_vms_subnet_is_noted_before_and_at_the_call() -> None:
