@@ -6,6 +6,7 @@ read where it is asked for. What a bucket says is not vouched for by anything bu
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -155,6 +156,41 @@ class Catalogue:
             f"no bucket has a capture named {reference}",
             hint=f"captures of that name: {others}" if others else "list them: velero-vmservice captures list",
         )
+
+    def names(self, reference: str = "") -> Sequence[str]:
+        """Return the names of captures, or NAME/TIME of each of a name where the beginning of a reference has a slash.
+
+        Lists names alone, to complete what a person types: a bucket that cannot be listed is passed over. Raises what
+        the cluster raises.
+        """
+        name, slash, _ = reference.partition("/")
+        listed = set[str]()
+        for store in self._stores():
+            for maker in Maker:
+                if slash:
+                    listed.update(f"{name}/{time}" for time in store.folders(f"{maker.root}/{name}/") if is_time(time))
+                else:
+                    listed.update(store.folders(f"{maker.root}/"))
+        return sorted(listed)
+
+    def jobs(self) -> Sequence[str]:
+        """Return the VADP jobs of the newest capture of each name that the command has made; as `names`.
+
+        All captures of a job have one name, so that few seals are read.
+        """
+        jobs = set[str]()
+        for store in self._stores():
+            newest = dict(sorted(_started(store, Maker.COMMAND)))
+            for name, started in newest.items():
+                with contextlib.suppress(VmServiceError):
+                    jobs.add(read_seal(store, self._run(Maker.COMMAND, name, started, "")).vadp.job)
+        return sorted(jobs - {""})
+
+    def _stores(self) -> Iterator[ObjectStore]:
+        """Yield the buckets that can be opened."""
+        for location in self._places(""):
+            with contextlib.suppress(VmServiceError):
+                yield self._locations.open(location)
 
     def taken(self, *, since: datetime) -> CommandRuns:
         """Return the captures of the command line that began since then, at the price of a list of their names.

@@ -78,7 +78,11 @@ def _version(container: Container | None) -> str:
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what lets SHELL complete commands, options, and names of backups, restores, namespaces and contexts."""
+    """Print what lets SHELL complete commands, options and their values, and names as they are now.
+
+    Those of captures, VADP jobs, backups, restores, locations, namespaces and contexts. What does not answer within two
+    seconds completes nothing.
+    """
     known = get_completion_class(shell)
     assert known is not None  # noqa: S101 - click brings the three
     terminal.write(known(click.get_current_context().find_root().command, {}, terminal.PROGRAM, _COMPLETE).source())

@@ -11,8 +11,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from velero_vmservice import app, configured
+from velero_vmservice.adapters.in_time import in_time
 from velero_vmservice.adapters.kubernetes import live_names
-from velero_vmservice.adapters.kubernetes.login import contexts
+from velero_vmservice.adapters.kubernetes.login import contexts, namespace_of_context
+from velero_vmservice.cli.exit_codes import WrongUsage
+from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.kube.manifest import NAMESPACE
 from velero_vmservice.settings.access import NAMESPACE_OPTION, Access, LoginChoice
@@ -48,9 +51,38 @@ def current(context: click.Context | None = None) -> Access:
 
 def connect() -> tuple[Settings, App]:
     """Return the settings and the plugin that the running command works with; raises as `configured.load`."""
-    chosen = current()
+    return connected(current())
+
+
+def connected(chosen: Access) -> tuple[Settings, App]:
+    """Return the settings and the plugin for a choice; raises as `configured.load`."""
     settings = configured.load(access=chosen)
     return settings, app.connect(settings, login=chosen.login)
+
+
+def namespace_by_context() -> str:
+    """Return the namespace of the kubeconfig's context, which a command takes that needs one and was given none.
+
+    Raises `WrongUsage` where the context names none: unlike kubectl's, no command of ours falls back to `default`.
+    """
+    namespace = namespace_of_context(current().login)
+    if not namespace:
+        raise WrongUsage(
+            "no namespace is named, and the kubeconfig's context has none",
+            hint="name it with -n, or set the context's: kubectl config set-context --current --namespace NS",
+        )
+    terminal.remark(f"namespace {namespace}, of the kubeconfig's context")
+    return namespace
+
+
+def chosen_namespaces(named: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
+    """Return the namespaces of a command that has to be told: none where all are meant, else those of `-n` or context.
+
+    Raises `WrongUsage` where both are asked for, or no namespace is known.
+    """
+    if named and every:
+        raise WrongUsage("name namespaces with -n, or ask for --all-namespaces")
+    return () if every else named or (namespace_by_context(),)
 
 
 def live(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[str]]:
@@ -58,7 +90,7 @@ def live(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[str
 
     def complete(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
         chosen = current(context)
-        listed = live_names.names(kind, chosen.velero_namespace, chosen.login)
+        listed = in_time(lambda: live_names.names(kind, chosen.velero_namespace, chosen.login))
         return [name for name in listed if name.startswith(typed)]
 
     return complete
@@ -69,7 +101,8 @@ class NamespaceOption(click.Option):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the namespaces of the cluster."""
-        listed = live_names.names(NAMESPACE, "", current(ctx).login)
+        chosen = current(ctx)
+        listed = in_time(lambda: live_names.names(NAMESPACE, "", chosen.login))
         return [CompletionItem(name) for name in listed if name.startswith(incomplete)]
 
     def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT001, FBT002 - click's signature

@@ -107,12 +107,19 @@ namespace_mapping = click.option(
     help="Restore the objects of namespace FROM into TO; repeatable.",
 )
 
+
+def _policies(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """Complete a policy with each of its values, or with its key where any value will do."""
+    return [choice for choice in policy.choices() if choice.startswith(typed)]
+
+
 policy_option = click.option(
     "--policy",
     "policy",
     multiple=True,
     metavar="KEY=VALUE",
     callback=_annotations,
+    shell_complete=_policies,
     help="Override a policy of the settings, e.g. power=on; repeatable.",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -35,12 +36,13 @@ def report() -> None:
     epilog=examples(
         "report nightly-20261130-1",
         "report nightly-20261130-1 -o html > report.html",
+        "report nightly-20261130-1 -o yaml",
         "report show nightly-20261130-1 --started 2026-11-30T11:42:40Z",
     )
 )
 @click.argument("restore", shell_complete=live(RESTORE))
 @click.option("--started", default="", callback=read_time, metavar="TIME", help="Of the run that started then.")
-@output("text", "json", "html")
+@output("text", "json", "yaml", "html")
 def show(restore: str, started: str, form: str) -> None:
     """Show the report of RESTORE: of Velero's own run, or of the one that started at TIME.
 
@@ -56,6 +58,8 @@ def show(restore: str, started: str, form: str) -> None:
     body = chosen.read(PAGE if form == "html" else REPORT)
     if form == "text":
         render_terminal(documents.parse(Report, body, key=chosen.where), terminal.console())
+    elif form == "yaml":
+        terminal.write_yaml(json.loads(body))
     else:
         terminal.write(body.decode())
 

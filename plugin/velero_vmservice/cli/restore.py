@@ -25,7 +25,7 @@ from velero_vmservice.cli.views.restore import follow
 from velero_vmservice.cli.views.table import Output
 from velero_vmservice.cli.views.vadp import vadp_line
 from velero_vmservice.errors import NotRestorable, VmServiceError
-from velero_vmservice.kube.manifest import BACKUP, compact_time
+from velero_vmservice.kube.manifest import BACKUP, RESTORE, compact_time
 from velero_vmservice.preflight.choosing import LATEST, MATCH
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
@@ -54,7 +54,12 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("backup", required=False, shell_complete=live(BACKUP))
-@click.option("--resume", metavar="RESTORE", help="Go on with a Velero restore: its backup, mapping and policies.")
+@click.option(
+    "--resume",
+    metavar="RESTORE",
+    shell_complete=live(RESTORE),
+    help="Go on with a Velero restore: its backup, mapping and policies.",
+)
 @restore_target.choice_of_capture
 @namespace_mapping
 @restore_policies

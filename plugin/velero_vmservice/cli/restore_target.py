@@ -13,6 +13,7 @@ from velero_vmservice.captures.matching import ranking
 from velero_vmservice.captures.matching.choosing import MatchRequest
 from velero_vmservice.captures.matching.ranking import Fit
 from velero_vmservice.cli import access
+from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import namespaces_option
 from velero_vmservice.cli.views import terminal
@@ -73,10 +74,11 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
         "capture",
         default="",
         metavar="CAPTURE",
+        shell_complete=capture_names(LATEST, MATCH),
         help="Read this capture: NAME, NAME/TIME, `latest`, or `match` for the one that fits the registered VMs best.",
     )
     @click.option("--allow-newer", is_flag=True, help="Let `--from match` take a capture that is newer than its VMs.")
-    @namespaces_option("Objects of this namespace alone; repeatable.")
+    @namespaces_option("Objects of this namespace alone; repeatable. All without it.")
     @click.option(
         "--object",
         "objects",
@@ -142,14 +144,21 @@ def target(
             run = RestoreRun.read(manifest)
     else:
         settings, plugin = access.connect()
-        ref = _capture(plugin, choice, mapping)
-        manifest = _manifest(ref.name, settings.velero_namespace, mapping, choice)
-        run = RestoreRun.read(manifest, capture=ref)
+        manifest, run = of_capture(plugin, settings, choice, mapping)
     options = tuple(text for namespace in choice.namespaces for text in ("-n", namespace))
     run = replace(run, annotations={**run.annotations, **policy}, options=options)
     if not (choice.objects or choice.applications):
         return Target(plugin=plugin, manifest=manifest, run=run)
     return _narrowed(Target(plugin=plugin, manifest=manifest, run=run), choice)
+
+
+def of_capture(
+    plugin: App, settings: Settings, choice: Chosen, mapping: Mapping[str, str]
+) -> tuple[Manifest, RestoreRun]:
+    """Return the restore that a capture would get; raises as `target`."""
+    ref = _capture(plugin, choice, mapping)
+    manifest = _manifest(ref.name, settings.velero_namespace, mapping, choice)
+    return manifest, RestoreRun.read(manifest, capture=ref)
 
 
 def connect(

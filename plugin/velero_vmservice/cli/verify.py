@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from velero_vmservice.cli import access, options, restore_target
+from velero_vmservice.cli.access import live
+from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
+from velero_vmservice.kube.manifest import RESTORE
 from velero_vmservice.restore.verify.checks import Verdict
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -47,8 +50,13 @@ _CODES: Final = {Verdict.DIFFERS: ExitCode.FAILED, Verdict.NOT_YET: ExitCode.NOT
         "verify --restore nightly-2 --connect -o wide",
     )
 )
-@click.argument("capture", required=False)
-@click.option("--restore", metavar="RESTORE", help="Of this Velero restore: its backup, mapping and selection.")
+@click.argument("capture", required=False, shell_complete=capture_names())
+@click.option(
+    "--restore",
+    metavar="RESTORE",
+    shell_complete=live(RESTORE),
+    help="Of this Velero restore: its backup, mapping and selection.",
+)
 @namespace_mapping
 @click.option("--connect", is_flag=True, help="Connect to each TCP port of the load balancers, from here.")
 @options.timeout

@@ -14,6 +14,7 @@ from velero_vmservice.documents import Document, Dropped
 from velero_vmservice.errors import InReason
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.report.stage import Outcome
+from velero_vmservice.velero.runs import Maker
 from velero_vmservice.vmoperator.backup_version import VersionAge
 
 if TYPE_CHECKING:
@@ -243,6 +244,8 @@ class Report(Document):
     restore_uid: str
     backup: str
     backup_started: str = ""
+    made_by: Maker | None = None
+    """What took the capture that was restored; a release without this field has not stored it."""
     vadp_job: str = ""
     """The VADP job that saves the VMs, as the capture has it; '' where it names none, or could not be read."""
     vadp_restore_point: str = ""

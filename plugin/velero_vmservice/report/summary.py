@@ -12,6 +12,7 @@ from velero_vmservice.report.next_steps import LOST, Ending, next_steps
 from velero_vmservice.report.reached import NOWHERE
 from velero_vmservice.report.stage import Outcome, Stage
 from velero_vmservice.text import enumerate_some
+from velero_vmservice.velero.runs import Maker
 from velero_vmservice.vmoperator import references
 from velero_vmservice.vmoperator.backup_version import VersionAge
 from velero_vmservice.vmoperator.groups import ancestors
@@ -76,6 +77,7 @@ def compose(
         restore_uid=run.uid if run.of_velero else "",
         backup=run.backup,
         backup_started=_backup_started(objects),
+        made_by=run.capture.maker if run.capture else Maker.VELERO,
         vadp_job=seal.vadp.job if seal else "",
         vadp_restore_point=seal.vadp.restore_point if seal else "",
         cluster=cluster.address,

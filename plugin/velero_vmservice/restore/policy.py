@@ -8,7 +8,7 @@ that silently kept a default would be found on the day of the restore.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
 
 import durationpy
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
@@ -23,7 +23,7 @@ from velero_vmservice.vmoperator import marks
 from velero_vmservice.vsphere.network_override import RestoreOverride
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from velero_vmservice.velero.runs import RestoreRun
@@ -126,6 +126,22 @@ class RestorePolicy(RestoreDefaults):
         default=None,
         description="Network override of this restore's calls, instead of `registration.subnet_mappings`.",
     )
+
+
+def choices() -> Sequence[str]:
+    """Return KEY=VALUE for each value that a policy can have, and KEY= for one of any value."""
+    return [
+        f"{_key(name)}={value}"
+        for name, field in RestorePolicy.model_fields.items()
+        for value in (_values(field.annotation) or ("",))
+    ]
+
+
+def _values(annotation: Any) -> Sequence[str]:
+    """Return the values of a Literal, also of one that may be left out."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next(filter(None, map(_values, get_args(annotation))), ())
 
 
 def for_restore(run: RestoreRun, policy: RestorePolicy) -> ForRestore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +12,13 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from tests.unit.builders import backup
+from tests.unit.captures.scene import WithoutVelero
 from tests.unit.cli.command_line import HELP
 from tests.unit.cli.test_access import LEAVES
 from tests.unit.doctor.deployments import deployment
 from tests.unit.world import World
 from velero_vmservice import __version__, cli
+from velero_vmservice.adapters import in_time
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.errors import Unavailable
 from velero_vmservice.kube.manifest import DEPLOYMENT
@@ -94,6 +97,59 @@ def test_a_cluster_that_is_away_completes_nothing_and_is_silent(
 
     command.patch.setattr(kubernetes, "connect", refuse)
     assert completed(["plan"], "") == []
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.fixture(name="buckets")
+def _buckets(command: CommandLine) -> WithoutVelero:
+    """Two captures of one job, and a context with a namespace; the settings' bucket is all that there is."""
+    world = WithoutVelero()
+    for version in ("1700000000000", "1800000000000"):
+        world.take(version, restore_point=version[:2])
+    command.connects_to(world.start)
+    command.patch.setattr("velero_vmservice.configured.load", lambda **_: world.settings)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed", "offered"),
+    [
+        (["restore", "--from"], "", ["latest", "match", "nightly"]),
+        (["plan", "--from"], "m", ["match"]),
+        (["preflight", "--restore", "new", "--from"], "", ["latest", "nightly"]),
+        (["registration", "trigger", "--from"], "ni", ["nightly"]),
+        (["captures", "show"], "", ["nightly"]),
+        (["captures", "show"], "other/", []),
+        (["verify"], "", ["nightly"]),
+        (["captures", "list", "--vadp-job"], "", ["nightly"]),
+        (["restore", "--policy"], "power=", ["power=leave", "power=captured", "power=on"]),
+        (["restore", "--policy"], "registered", ["registered-within="]),
+        (["captures", "list", "-o"], "", ["table", "wide", "json", "yaml", "name"]),
+        (["preflight", "--restore"], "in", ["in-place"]),
+        (["captures", "list", "-n"], "sh", ["shop"]),
+    ],
+)
+def test_captures_jobs_namespaces_and_values_are_completed(
+    buckets: WithoutVelero, arguments: list[str], typed: str, offered: list[str]
+) -> None:
+    assert buckets.app
+    assert completed(arguments, typed) == offered
+
+
+def test_the_times_of_a_capture_are_completed_once_its_name_is_typed(buckets: WithoutVelero) -> None:
+    listed = [str(capture.ref) for capture in buckets.app.catalogue.list().captures]
+    assert completed(["restore", "--from"], "nightly/") == sorted(listed)
+
+
+def test_a_bucket_that_is_away_or_slow_completes_nothing_and_is_silent(
+    buckets: WithoutVelero, command: CommandLine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buckets.store.calls.fail("list", Unavailable("the bucket does not answer"))
+    assert completed(["captures", "show"], "") == []
+    command.patch.setattr(in_time, "SECONDS", 0.01)
+    answered = threading.Event()
+    assert in_time.in_time(lambda: ["late"] * answered.wait()) == ()
+    answered.set()
     assert capsys.readouterr() == ("", "")
 
 

@@ -179,6 +179,23 @@ def test_a_namespace_stands_before_or_after_the_command(command: CommandLine, ar
     assert command(*arguments).out == command("registration", "explain", "dhcp", "-n", "shop").out
 
 
+@pytest.mark.parametrize(
+    "arguments", [("capture",), ("preflight",), ("registration", "trigger", "web-1", "--backup", "nightly")]
+)
+def test_a_command_that_needs_a_namespace_takes_that_of_the_context(
+    reached: Reached, command: CommandLine, kubeconfig: Path, arguments: tuple[str, ...]
+) -> None:
+    entries = yaml.safe_load(kubeconfig.read_text())
+    entries["contexts"][1]["context"]["namespace"] = "shop"
+    kubeconfig.write_text(yaml.safe_dump(entries))
+    ran = command(*arguments, "--kubeconfig", str(kubeconfig), "--context", "dr")
+    assert "note: namespace shop, of the kubeconfig's context\n" in ran.err
+    assert set(reached.logins) == {LoginChoice(kubeconfig=str(kubeconfig), context="dr")}
+    without = command(*arguments, "--kubeconfig", str(kubeconfig))
+    assert without.code == 2
+    assert "no namespace is named, and the kubeconfig's context has none" in without.err
+
+
 @pytest.mark.parametrize("arguments", [("-n", "shop", "prune"), ("prune", "-n", "shop")])
 def test_a_namespace_is_refused_by_a_command_that_takes_none(command: CommandLine, arguments: tuple[str, ...]) -> None:
     ran = command(*arguments)

@@ -94,7 +94,7 @@ def test_what_is_left_out_of_a_selection_is_said(world: World, command: CommandL
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "name namespaces with -n, or ask for --all-namespaces"),
+        ((), "no namespace is named, and the kubeconfig's context has none"),
         (("-n", "shop", "-A"), "name namespaces with -n, or ask for --all-namespaces"),
         (("-n", "shop", "-l", "app=?"), '"app=?" is not a label selector'),
         (("-n", "shop", "--tag", "gold"), '"gold" is not of the form a=b'),

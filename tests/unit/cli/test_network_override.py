@@ -320,4 +320,4 @@ def test_a_command_is_for_a_restore_or_a_backup(scene: Scene) -> None:
     for which in ((), ("--restore", "again", "--backup", "nightly")):
         ran = trigger(scene, *which, "web-1")
         assert ran.code == 2
-        assert ran.err.startswith("velero-vmservice: name a BACKUP, or a restore with --restore")
+        assert ran.err.startswith("velero-vmservice: name one of a restore with --restore, a backup with --backup")

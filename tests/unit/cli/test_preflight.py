@@ -146,7 +146,7 @@ def test_an_application_is_chosen_by_any_of_its_names(world: World, command: Com
 @pytest.mark.parametrize(
     ("arguments", "code", "sentences"),
     [
-        ([], 2, ["name namespaces with -n, or ask for --all-namespaces"]),
+        ([], 2, ["no namespace is named, and the kubeconfig's context has none", "name it with -n"]),
         (["-n", "shop", "-A"], 2, ["name namespaces with -n, or ask for --all-namespaces"]),
         (["-n", "shop", "shpo"], 2, ["there is no application shpo", "there are: shop/shop"]),
         (["-n", "shpo"], 1, ["namespace shpo does not exist", "check the spelling and the kubeconfig's context"]),

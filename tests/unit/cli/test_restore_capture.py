@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.unit.builders import NAMESPACE, vm, vsphere_namespace
 from tests.unit.captures.scene import FRONT, LABELS, OTHER, TIER, VELERO_KINDS, WithoutVelero
+from tests.unit.restored_vms import restored
 from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 
@@ -204,6 +206,27 @@ def test_reports_are_listed_and_shown_without_velero(scene: Scene) -> None:
     shown = scene.command("report", "nightly")
     assert (shown.code, "Restored and verified" in shown.out) == (0, True)
     assert scene.command("report", "show", "nightly", "--started", started).code == 0
+
+
+def test_a_report_is_the_same_document_in_yaml_and_says_what_took_the_capture(scene: Scene) -> None:
+    scene.come_back()
+    scene.restore("--from", str(scene.older))
+    written = json.loads(scene.command("report", "nightly", "-o", "json").out)
+    assert yaml.safe_load(scene.command("report", "nightly", "-o", "yaml").out) == written
+    assert written["made_by"] == "command"
+
+
+def test_registervm_is_called_for_the_vms_of_a_capture_and_a_restore_of_it_follows_the_call(scene: Scene) -> None:
+    scene.world.settings = scene.world.settings.model_copy(update={"velero_namespace": "velero"})
+    scene.world.cluster.seed(vsphere_namespace())
+    scene.world.vsphere.vcenter.restore(NAMESPACE, restored("vm-1", "web-1"))
+    ran = scene.command("registration", "trigger", "--from", str(scene.older), "-n", "shop", "web-1", "--yes")
+    assert (ran.code, ran.lines[-1]) == (
+        0,
+        f"to follow: velero-vmservice registration status --from {scene.older} -n shop --vm web-1 --watch",
+    )
+    scene.restore("--from", str(scene.older), "--register", "--timeout", "10s")
+    assert [moid for method, moid in scene.world.vsphere.vcenter.calls.made if method == "call"] == ["vm-1"]
 
 
 def test_the_registration_of_the_vms_of_a_capture_is_shown(scene: Scene) -> None:

@@ -773,9 +773,7 @@ def failed_in_an_earlier_run(scene: Scene) -> ForRestore:
 def test_a_repeated_run_calls_no_second_time_for_a_vm_whose_call_has_failed(scene: Scene) -> None:
     again = failed_in_an_earlier_run(scene)
     registrations = [scene.round(restore=again), scene.trigger.foresee(again, NAMESPACE, [WEB])[WEB.name]]
-    assert {(seen.state, seen.code, seen.can_wait) for seen in registrations} == {
-        (State.FAILED, CLAIM_FAILED, False)
-    }
+    assert {(seen.state, seen.code, seen.can_wait) for seen in registrations} == {(State.FAILED, CLAIM_FAILED, False)}
     assert "put the cause right, then use `velero-vmservice registration trigger`" in registrations[0].reason
     assert scene.calls == 1
     assert scene.trigger.again(again, NAMESPACE, WEB).state is State.REGISTERING

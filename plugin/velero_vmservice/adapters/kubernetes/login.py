@@ -74,6 +74,7 @@ class _User(_Part):
 class _Context(_Part):
     cluster: str
     user: str | None = None
+    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,19 @@ def contexts(choice: LoginChoice = AS_FOUND.login) -> Sequence[str]:
     """Return the names of the contexts that can be chosen; raises `InvalidSettings` for a file that cannot be read."""
     read = [_read(file) for file in choice.files() or () if file.exists()]
     return sorted({entry.name for kubeconfig in read for entry in kubeconfig.contexts or ()})
+
+
+def namespace_of_context(choice: LoginChoice = AS_FOUND.login) -> str:
+    """Return the namespace of the context that is chosen, else of the current one; '' where it names none.
+
+    As with kubectl, the first of several files that has a current context counts. Raises `InvalidSettings` for a file
+    that cannot be read.
+    """
+    read = [_read(file) for file in choice.files() or () if file.exists()]
+    current = choice.context or next((each.current_context for each in read if each.current_context), None)
+    named = (entry.context for kubeconfig in read for entry in kubeconfig.contexts or () if entry.name == current)
+    context = next(named, None)
+    return (context.namespace if context else None) or ""
 
 
 def service_account(settings: client.Configuration) -> str:

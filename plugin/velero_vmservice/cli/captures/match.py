@@ -12,6 +12,7 @@ from velero_vmservice.captures.matching import ranking
 from velero_vmservice.captures.matching.choosing import MatchRequest
 from velero_vmservice.captures.matching.ranking import Fit, Presence
 from velero_vmservice.cli import access
+from velero_vmservice.cli.captures.naming import job_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping, namespaces_option, read_time, table_output
 from velero_vmservice.cli.views import terminal
@@ -50,7 +51,14 @@ _MOST_VMS: Final = 20
 @namespaces_option("A namespace of the captures; repeatable. All namespaces without it.")
 @click.option("--application", default="", metavar="NAME", help="Compare the VMs of this application alone.")
 @click.option("--restore-point", default="", metavar="ID", help="Rank by this restore point of the VADP job.")
-@click.option("--vadp-job", "job", default="", metavar="NAME", help="The VADP job of the --restore-point.")
+@click.option(
+    "--vadp-job",
+    "job",
+    default="",
+    metavar="NAME",
+    shell_complete=job_names,
+    help="The VADP job of the --restore-point.",
+)
 @click.option(
     "--time", default="", callback=read_time, metavar="TIME", help="Rank by the time of the restore point, UTC."
 )

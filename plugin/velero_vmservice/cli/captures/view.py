@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from velero_vmservice.captures.selection import Entry, namespaces
-from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.access import NamespaceOption, live
+from velero_vmservice.cli.captures.naming import job_names
 from velero_vmservice.cli.options import Duration
+from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -22,7 +24,11 @@ _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 
 location = click.option(
-    "--location", default="", metavar="NAME", help="Look in the bucket of this BackupStorageLocation alone."
+    "--location",
+    default="",
+    metavar="NAME",
+    shell_complete=live(BACKUP_STORAGE_LOCATION),
+    help="Look in the bucket of this BackupStorageLocation alone.",
 )
 namespace = click.option(
     "-n",
@@ -30,9 +36,11 @@ namespace = click.option(
     cls=NamespaceOption,
     default="",
     metavar="NS",
-    help="Captures that have anything of this namespace.",
+    help="Captures that have anything of this namespace; all without it.",
 )
-vadp_job = click.option("--vadp-job", "job", default="", metavar="NAME", help="Captures of this VADP job.")
+vadp_job = click.option(
+    "--vadp-job", "job", default="", metavar="NAME", shell_complete=job_names, help="Captures of this VADP job."
+)
 older_than = click.option(
     "--older-than", type=Duration(), metavar="DURATION", help="Captures at least as old as that, e.g. 12h or 30d."
 )

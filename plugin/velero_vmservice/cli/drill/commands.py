@@ -9,6 +9,8 @@ import click
 
 from velero_vmservice import app
 from velero_vmservice.cli import access
+from velero_vmservice.cli.access import live
+from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.drill.view import drill_table, list_table
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import by_default, examples, namespace_mapping, table_output
@@ -17,6 +19,7 @@ from velero_vmservice.cli.views import buckets, terminal
 from velero_vmservice.drill.model import DrillVerdict
 from velero_vmservice.drill.rehearsal import DrillRequest
 from velero_vmservice.errors import NotFound, VmServiceError
+from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.preflight.choosing import LATEST, MATCH, matching, named
 from velero_vmservice.preflight.restoring import RestoreKind
 from velero_vmservice.settings.access import LoginChoice
@@ -55,9 +58,16 @@ def drill() -> None:
     default=LATEST,
     show_default=True,
     metavar="CAPTURE",
+    shell_complete=capture_names(LATEST, MATCH),
     help="What to restore: NAME, NAME/TIME, latest (sealed, with the applications), or match (fits the live VMs best).",
 )
-@click.option("--location", default="", metavar="NAME", help="The BackupStorageLocation that the capture lies in.")
+@click.option(
+    "--location",
+    default="",
+    metavar="NAME",
+    shell_complete=live(BACKUP_STORAGE_LOCATION),
+    help="The BackupStorageLocation that the capture lies in.",
+)
 @namespace_mapping
 @click.option("--into", default="", metavar="NS", help="The namespace to try in, for a capture of one namespace.")
 @click.option("--target-context", default="", metavar="NAME", help="Drill against the Supervisor of this context.")

@@ -10,7 +10,8 @@ import click
 
 from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli import access
-from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.access import NamespaceOption, live
+from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import (
@@ -22,8 +23,9 @@ from velero_vmservice.cli.preflight.restoring import (
     write_state,
 )
 from velero_vmservice.cli.preflight.view import checked_table
+from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.preflight.checklist import CheckedNamespace, check, chosen
-from velero_vmservice.preflight.choosing import named
+from velero_vmservice.preflight.choosing import LATEST, named
 from velero_vmservice.preflight.restoring import RestoreKind
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     cls=NamespaceOption,
     multiple=True,
     metavar="NS",
-    help="A namespace to check; repeatable.",
+    help="A namespace to check; repeatable. That of the kubeconfig's context without it; all of a capture with --from.",
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Every namespace that has VMs, groups or services.")
 @click.option(
@@ -60,8 +62,21 @@ if TYPE_CHECKING:
     type=click.Choice([kind.value for kind in RestoreKind]),
     help="Check instead what a restore of this kind asks beforehand.",
 )
-@click.option("--from", "capture", default="", metavar="CAPTURE", help="What to restore: NAME, NAME/TIME or latest.")
-@click.option("--location", default="", metavar="NAME", help="The BackupStorageLocation that the capture lies in.")
+@click.option(
+    "--from",
+    "capture",
+    default="",
+    metavar="CAPTURE",
+    shell_complete=capture_names(LATEST),
+    help="What to restore: NAME, NAME/TIME or latest.",
+)
+@click.option(
+    "--location",
+    default="",
+    metavar="NAME",
+    shell_complete=live(BACKUP_STORAGE_LOCATION),
+    help="The BackupStorageLocation that the capture lies in.",
+)
 @namespace_mapping
 @click.option("--into", default="", metavar="NS", help="The namespace to restore into, for a capture of one namespace.")
 @click.option(
@@ -111,8 +126,7 @@ def preflight(
     if kind is None:
         if restoring:
             raise WrongUsage("--restore is missing", hint="say how the VMs are to be restored: new, in-place, failover")
-        if bool(namespaces) == all_namespaces:
-            raise WrongUsage("name namespaces with -n, or ask for --all-namespaces")
+        namespaces = access.chosen_namespaces(namespaces, every=all_namespaces)
         sys.exit(_before_backup(applications, namespaces, output))
     if not capture:
         raise WrongUsage("--from is missing", hint="name the capture that is to be restored")

@@ -12,6 +12,7 @@ from rich.live import Live
 
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
+from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.restore_target import Chosen
@@ -19,7 +20,8 @@ from velero_vmservice.cli.views import standard_streams, terminal
 from velero_vmservice.cli.views.registration import Status, document, table
 from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import NotFound
-from velero_vmservice.kube.manifest import BACKUP
+from velero_vmservice.kube.manifest import BACKUP, RESTORE
+from velero_vmservice.preflight.choosing import LATEST, MATCH
 from velero_vmservice.registration.model import State
 from velero_vmservice.restore.policy import for_restore
 from velero_vmservice.restore.source.backup_objects import identified
@@ -49,10 +51,22 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("backup", required=False, shell_complete=live(BACKUP))
-@click.option("--restore", metavar="RESTORE", help="Of this Velero restore: its backup, mapping and selection.")
-@click.option("--from", "source", default="", metavar="CAPTURE", help="Of this capture instead of a backup.")
+@click.option(
+    "--restore",
+    metavar="RESTORE",
+    shell_complete=live(RESTORE),
+    help="Of this Velero restore: its backup, mapping and selection.",
+)
+@click.option(
+    "--from",
+    "source",
+    default="",
+    metavar="CAPTURE",
+    shell_complete=capture_names(LATEST, MATCH),
+    help="Of this capture instead of a backup.",
+)
 @namespace_mapping
-@click.option("-n", "--namespace", cls=NamespaceOption, help="Only VMs that come back in this namespace.")
+@click.option("-n", "--namespace", cls=NamespaceOption, help="Only VMs that come back there; all without it.")
 @click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this VM; repeatable.")
 @click.option("-w", "--watch", is_flag=True, help="Repeat the look until all are ready, or until interrupted.")
 @click.option("--interval", type=click.FloatRange(min=1), default=5.0, show_default=True, help="Seconds between looks.")

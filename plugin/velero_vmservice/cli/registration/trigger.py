@@ -14,14 +14,18 @@ import click
 
 from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.cli import access, restore_target
-from velero_vmservice.cli.access import NamespaceOption
-from velero_vmservice.cli.exit_codes import ExitCode, worst
+from velero_vmservice.cli.access import NamespaceOption, live
+from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import examples, namespace_mapping, network_override_option
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
 from velero_vmservice.cli.registration.status import read_needed, select
+from velero_vmservice.cli.restore_target import Chosen
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.registration import exit_code
 from velero_vmservice.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.kube.manifest import BACKUP, RESTORE
+from velero_vmservice.preflight.choosing import LATEST
 from velero_vmservice.registration.explain import advise
 from velero_vmservice.registration.merge import distinct_notes
 from velero_vmservice.registration.model import Registration, State
@@ -47,23 +51,45 @@ _THERE: Final = frozenset({State.REGISTERED, State.READY})
     epilog=examples(
         "registration trigger --restore nightly-2 -n shop web-1 web-2",
         "registration trigger --backup nightly -n shop web-1 --network-override subnet/prod-a=subnet/dr-a",
+        "registration trigger --from nightly/20261130T040000Z -n shop web-1",
     )
 )
 @click.argument("vms", nargs=-1, required=True, metavar="VM...")
-@click.option("--restore", metavar="RESTORE", help="The Velero restore that they belong to.")
-@click.option("--backup", metavar="BACKUP", help="The backup that the command `restore` brings them back from.")
+@click.option(
+    "--restore", metavar="RESTORE", shell_complete=live(RESTORE), help="The Velero restore that they belong to."
+)
+@click.option(
+    "--backup",
+    metavar="BACKUP",
+    shell_complete=live(BACKUP),
+    help="The backup that the command `restore` brings them back from.",
+)
+@click.option(
+    "--from",
+    "capture",
+    default="",
+    metavar="CAPTURE",
+    shell_complete=capture_names(LATEST),
+    help="The capture that the command `restore --from` brings them back from.",
+)
 @namespace_mapping
 @network_override_option
-@click.option("-n", "--namespace", cls=NamespaceOption, required=True, help="The namespace to register them in.")
+@click.option(
+    "-n",
+    "--namespace",
+    cls=NamespaceOption,
+    help="The namespace to register them in; that of the kubeconfig's context without it.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def trigger(
     vms: tuple[str, ...],
     *,
     restore: str | None,
     backup: str | None,
+    capture: str,
     mapping: Mapping[str, str],
     network_override: Mapping[str, str],
-    namespace: str,
+    namespace: str | None,
     yes: bool,
 ) -> None:
     """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
@@ -74,7 +100,11 @@ def trigger(
     open. If a VM is neither registered nor being registered after that, it exits with 3 where a person has to act
     before it can be, with 4 where waiting may help, and with 5 where RegisterVM failed.
     """
-    restore_target.demand_one(backup, restore, mapping, option="--restore")
+    if sum(map(bool, (restore, backup, capture))) != 1:
+        raise WrongUsage("name one of a restore with --restore, a backup with --backup, or a capture with --from")
+    if not capture:
+        restore_target.demand_one(backup, restore, mapping, option="--restore")
+    namespace = namespace or access.namespace_by_context()
     settings, plugin = access.connect()
     caller = plugin.registering.trigger
     if caller is None:
@@ -82,9 +112,12 @@ def trigger(
             "RegisterVM cannot be called: no vCenter is set up",
             hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
         )
-    manifest = restore_target.restore_of(plugin, settings, backup, restore, mapping)
-    run = identified(RestoreRun.read(manifest))
-    run = replace(run, annotations={**run.annotations, **network_override})
+    if capture:
+        manifest, run = restore_target.of_capture(plugin, settings, Chosen(capture=capture), mapping)
+    else:
+        manifest = restore_target.restore_of(plugin, settings, backup, restore, mapping)
+        run = RestoreRun.read(manifest)
+    run = identified(replace(run, annotations={**run.annotations, **network_override}))
     restore_choice = for_restore(run, plugin.replays.policy(run))
     machines = select(read_needed(plugin, manifest, mapping, run), manifest, namespace=namespace, vms=vms)[namespace]
     _prepare_override(plugin, restore_choice, namespace, machines)
@@ -104,7 +137,7 @@ def trigger(
     codes = [_code(result.left_alone, _THERE) for result in before.values() if result.left_alone]
     if to_call:
         codes += _call(caller, restore_choice, namespace, to_call)
-        terminal.say(f"to follow: {_status_command(restore, backup, mapping, namespace, to_call)}")
+        terminal.say(f"to follow: {_status_command(run, mapping, namespace, to_call)}")
     sys.exit(worst(*codes))
 
 
@@ -118,11 +151,10 @@ def _prepare_override(plugin: app.App, restore: ForRestore, namespace: str, vms:
         remark_unmatched(plugin, restore, recorded)
 
 
-def _status_command(
-    restore: str | None, backup: str | None, mapping: Mapping[str, str], namespace: str, vms: Sequence[ExpectedVm]
-) -> str:
+def _status_command(run: RestoreRun, mapping: Mapping[str, str], namespace: str, vms: Sequence[ExpectedVm]) -> str:
     mapped = [text for source, target in mapping.items() for text in ("--namespace-mapping", f"{source}:{target}")]
-    which = ["--restore", restore] if restore else [str(backup), *mapped]
+    source = ["--from", str(run.capture)] if run.capture else [run.backup]
+    which = ["--restore", run.name] if run.of_velero else [*source, *mapped]
     named = [text for vm in vms for text in ("--vm", vm.name)]
     return shlex.join(["velero-vmservice", "registration", "status", *which, "-n", namespace, *named, "--watch"])
 

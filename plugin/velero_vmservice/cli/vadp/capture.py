@@ -9,13 +9,15 @@ import click
 
 from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli import access
-from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.access import NamespaceOption, live
+from velero_vmservice.cli.captures.naming import job_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, pairs, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.errors import InvalidItem
 from velero_vmservice.kube.label_selector import label_selector
+from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.vadp.capturing import CaptureRequest
 from velero_vmservice.vadp.job_list import compare, read_job_list
 
@@ -43,15 +45,26 @@ _COLUMNS: Final = (Column("VM"), Column("BACKUP VERSION", wide=True), Column("IN
     cls=NamespaceOption,
     multiple=True,
     metavar="NS",
-    help="A namespace to capture; repeatable.",
+    help="A namespace to capture; repeatable. That of the kubeconfig's context without it.",
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Every namespace that has VMs, groups or services.")
 @click.option("-l", "--selector", default="", metavar="SELECTOR", help="Objects and VMs with these labels alone.")
-@click.option("--vadp-job", "job", default="", metavar="NAME", help="The VADP job that saves the VMs.")
+@click.option(
+    "--vadp-job",
+    "job",
+    default="",
+    metavar="NAME",
+    shell_complete=job_names,
+    help="The VADP job that saves the VMs.",
+)
 @click.option("--restore-point", default="", metavar="ID", help="The restore point of that job, where it is known.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", callback=pairs("="), help="A note; repeatable.")
 @click.option(
-    "--location", default="", metavar="NAME", help="The BackupStorageLocation to store in, where there is one."
+    "--location",
+    default="",
+    metavar="NAME",
+    shell_complete=live(BACKUP_STORAGE_LOCATION),
+    help="The BackupStorageLocation to store in, where there is one.",
 )
 @click.option(
     "--job-vms",
@@ -77,8 +90,7 @@ def capture(
     Each object is stored durably, then all are sealed and read back. Repeating the command makes another capture; one
     that was stopped half-way is never restored. Stores in the settings' bucket, else in Velero's default location.
     """
-    if bool(namespaces) == all_namespaces:
-        raise WrongUsage("name namespaces with -n, or ask for --all-namespaces")
+    namespaces = access.chosen_namespaces(namespaces, every=all_namespaces)
     request = CaptureRequest(
         namespaces=namespaces,
         selector=_selector(selector),
