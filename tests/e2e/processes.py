@@ -91,14 +91,12 @@ class Process:
             self._running.wait()
 
     def freeze(self) -> None:
-        """Stop it where it is, and wait until each of its threads stands still: the signal alone promises none."""
-        os.kill(self.pid, signal.SIGSTOP)
-        threads = Path(f"/proc/{self.pid}/task")
-        wait_until(lambda: all(_stands(thread) for thread in threads.iterdir()), 10, f"{self.name} stands still")
+        """Stop it where it is, see `freeze_process`."""
+        freeze_process(self.pid)
 
     def thaw(self) -> None:
         """Let it go on."""
-        os.kill(self.pid, signal.SIGCONT)
+        thaw_process(self.pid)
 
     def children(self, name: str = "") -> list[int]:
         """Return the ids of the direct children, or of those whose executable has this file name."""
@@ -123,6 +121,23 @@ def run_command(argv: list[str | Path], *, stdin: str | None = None, deadline: f
 def processes_running(executable: Path) -> list[int]:
     """Return the ids of all processes that run this very file, whatever their parent is."""
     return [pid for pid in _processes() if _executable(pid) == str(executable.resolve())]
+
+
+def processes_called(name: str, argument: str) -> list[int]:
+    """Return the ids of all processes whose executable has this file name and whose command line this argument."""
+    return [pid for pid in _processes() if _runs(pid, name) and argument in _command_line(pid)]
+
+
+def freeze_process(pid: int) -> None:
+    """Stop a process where it is, and wait until each of its threads stands still: the signal alone promises none."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    wait_until(lambda: all(_stands(thread) for thread in threads.iterdir()), 10, f"process {pid} stands still")
+
+
+def thaw_process(pid: int) -> None:
+    """Let a process go on."""
+    os.kill(pid, signal.SIGCONT)
 
 
 def kill_process(pid: int) -> None:
@@ -159,6 +174,12 @@ def _executable(pid: int) -> str:
     with contextlib.suppress(OSError):
         return str(Path(f"/proc/{pid}/exe").readlink())
     return ""
+
+
+def _command_line(pid: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    return []
 
 
 def _runs(pid: int, name: str) -> bool:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.build import binary
+from tests.e2e.calls import between_calls
 from tests.e2e.containers import bundle, contained
-from tests.e2e.processes import run_command
+from tests.e2e.processes import kill_process, run_command
 from tests.e2e.scene import GROUPS, SERVICES, Scene
 from tests.e2e.sidecar import LAUNCHER, Sidecar
 from tests.emulator import machines
@@ -96,6 +95,11 @@ def only_daemon(server: VeleroServer) -> int:
     return pid
 
 
+def wait_restarted(server: VeleroServer, killed: int) -> None:
+    """Wait until another daemon serves after one was killed."""
+    wait_until(lambda: daemons(server.plugins) not in ([], [killed]), 30, "the daemon is started again")
+
+
 def save_and_restore(scene: Scene, space: str) -> None:
     """Save an application, lose it and restore it, while the daemon is killed in between."""
     first = only_daemon(scene.server)
@@ -103,8 +107,9 @@ def save_and_restore(scene: Scene, space: str) -> None:
     scene.wait_described(space, "shop-web-2: not registered yet")
     assert only_daemon(scene.server) == first, "every launch used the one that Velero's start had started"
 
-    os.kill(first, signal.SIGKILL)
-    wait_until(lambda: daemons(scene.server.plugins) not in ([], [first]), 30, "the daemon is started again")
+    with between_calls(scene.server):
+        kill_process(first)
+    wait_restarted(scene.server, first)
     scene.register(point, "shop-web-1", "shop-web-2", "shop-db-1", into=space)
 
     scene.wait_restored(space)

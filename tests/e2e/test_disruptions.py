@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.calls import between_calls, freeze_within_poll
+from tests.e2e.processes import kill_process
 from tests.e2e.scene import GROUPS, RESTORES, SERVICES, Scene
+from tests.e2e.self_contained import alone, only_daemon, wait_restarted
 from tests.e2e.sidecar import LAUNCHER, Sidecar
+from tests.e2e.test_command_line import run
 from tests.emulator import machines
 from tests.waiting import wait_until
 
@@ -41,15 +45,35 @@ def assert_restored(scene: Scene, space: str) -> None:
 def test_sidecar_killed_between_two_polls(scene: Scene, space: str) -> None:
     point = waiting_restore(scene, space)
 
-    scene.sidecar.kill()
+    with between_calls(scene.server):
+        scene.sidecar.kill()
     scene.register(point, "shop-web-1", into=space)
     scene.sidecar.start()
     scene.wait_described(space, "1 of 2 complete (VMs)")
-    scene.sidecar.kill()
+    with between_calls(scene.server):
+        scene.sidecar.kill()
     scene.sidecar.start()
     scene.register(point, "shop-web-2", "shop-db-1", into=space)
 
     assert_restored(scene, space)
+
+
+def test_daemon_killed_within_a_poll(stack: Stack, supervisor: Supervisor) -> None:
+    name = "within"
+    with alone(stack, supervisor, stack.release.velero, name) as scene, scene.space_of(f"{name}-app") as space:
+        point = waiting_restore(scene, space)
+        first = only_daemon(scene.server)
+
+        freeze_within_poll(scene.server, first)
+        kill_process(first)
+        wait_restarted(scene.server, first)
+        scene.register(point, "shop-web-1", "shop-web-2", "shop-db-1", into=space)
+
+        scene.wait_restored(space, "PartiallyFailed")
+        assert scene.describe(space).count("error reading from server: EOF") == 1
+        run(scene, "restore", "--resume", space)
+        assert scene.names(SERVICES, space) == {"shop-web", "shop-db"}
+        assert scene.names(GROUPS, space) == scene.grouped("shop", "shop-web", "shop-db")
 
 
 def test_velero_killed_while_waiting_for_plugin_operations(scene: Scene, space: str) -> None:

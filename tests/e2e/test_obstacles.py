@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.e2e.saved import Saved
 
 WEB = "VirtualMachineService shop-web"
+ROOT = "VirtualMachineGroup shop"
 WRONG_LABEL = "is not selected: its label tier is batch, not web"
 
 
@@ -107,8 +108,12 @@ def test_missing_vm_and_another_vm_of_its_name(scene: Scene, space: str) -> None
 
     stages = scene.stages(missing)
     ended = {label: stage for label, (stage, _) in stages.items()}
+    if scene.release.groups:
+        # Velero gives operations up one by one: a root that it still polls after its member group ends by itself.
+        assert ended.pop(ROOT) in {"cancelled", "incomplete"}
+        assert "VirtualMachineGroup shop-web" in stages[ROOT][1]
     cancelled = {label for label, stage in ended.items() if stage == "cancelled"}
-    assert cancelled == {WEB, *(f"VirtualMachineGroup {name}" for name in scene.grouped("shop", "shop-web"))}
+    assert cancelled == {WEB, *(f"VirtualMachineGroup {name}" for name in scene.grouped("shop-web"))}
     assert {stage for label, stage in ended.items() if label.endswith(" shop-db")} == {"verified"}
     assert "itemOperationTimeout" in stages[WEB][1]
     assert "shop-web-2: not registered yet" in stages[WEB][1]

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.e2e.build import binary
-from tests.e2e.processes import Process, free_ports, kill_process, processes_running, run_command
+from tests.e2e.processes import (
+    Process,
+    free_ports,
+    kill_process,
+    processes_called,
+    processes_running,
+    run_command,
+)
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -74,6 +82,7 @@ class VeleroServer:
         """Of the account that the plugin's sidecar has: Velero's, unless the chart has made another."""
         self.container: Container = lambda argv, _environment: argv
         self._temporary = directory / "tmp"
+        self._profiler = 0
         self._process: Process | None = None
 
     @property
@@ -82,6 +91,16 @@ class VeleroServer:
         if self._process is None:
             raise AssertionError(f"Velero {self.version} was not started")
         return self._process
+
+    @property
+    def pid(self) -> int:
+        """The id of the server itself, inside of whatever `container` made."""
+        (pid,) = processes_called(binary(f"velero-{self.version}").name, self._plugins_flag)
+        return pid
+
+    @property
+    def _plugins_flag(self) -> str:
+        return f"--plugin-dir={self.plugins}"
 
     def prepare(self) -> None:
         """Create folders, credentials, bucket, namespace, location and deployment; give Velero its S3 plugin."""
@@ -122,14 +141,14 @@ class VeleroServer:
 
     def start(self, *, until_available: bool = True) -> None:
         """Start the server and wait until its backup location is validated."""
-        metrics, profiler = free_ports(2)
+        metrics, self._profiler = free_ports(2)
         argv: list[str | Path] = [
             binary(f"velero-{self.version}"),
             "server",  # must come first: Velero hands all that follows to every plugin
-            f"--plugin-dir={self.plugins}",
+            self._plugins_flag,
             f"--namespace={self.namespace}",
             f"--metrics-address=127.0.0.1:{metrics}",
-            f"--profiler-address=127.0.0.1:{profiler}",
+            f"--profiler-address=127.0.0.1:{self._profiler}",
             "--item-operation-sync-frequency=1s",
             # a Supervisor serves a hundred kinds; at the 20 requests a second of old servers a backup takes 10 s
             "--client-qps=100",
@@ -170,6 +189,13 @@ class VeleroServer:
         """Return the ids of all processes that run a plugin of this server, or the one of this file name."""
         files = [file for file in self.plugins.rglob(name or "*") if file.is_file()]
         return [pid for file in files for pid in processes_running(file)]
+
+    def stacks(self) -> str:
+        """Return what each goroutine of the server does, as its profiler has it."""
+        address = f"http://127.0.0.1:{self._profiler}/debug/pprof/goroutine?debug=2"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            text: str = answer.read().decode()
+        return text
 
     def cli(self, *arguments: str) -> str:
         """Run this version's `velero` command against this server and return what it printed."""

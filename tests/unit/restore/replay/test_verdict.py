@@ -165,6 +165,32 @@ def test_a_root_outlasts_its_own_deadline_while_its_members_are_still_to_come(
     assert set(stages(world).values()) == {"verified"}
 
 
+@pytest.mark.parametrize(
+    ("timed_out", "stage", "why"),
+    [
+        ((TIERS, WEB), "cancelled", "VirtualMachineGroup web is still to be replayed"),
+        ((WEB, TIERS), "incomplete", "VirtualMachineGroup web was cancelled"),
+    ],
+)
+def test_a_group_ends_by_itself_where_velero_gives_its_member_up_first(
+    world: World, operations: list[str], timed_out: tuple[int, int], stage: str, why: str
+) -> None:
+    back(world, *VMS[:2])
+    for _ in range(4):
+        world.round(operations)
+    for position in timed_out:  # one is given up at the end of a round, the other in the next
+        if not world.round(operations)[operations[position]].completed:
+            world.app.actions.restore["replay"].cancel(operations[position], restore())
+
+    ended = world.poll(operations[TIERS])
+
+    assert ended.completed
+    assert why in ended.description + ended.error
+    ref = "restores/again/20260301T120000Z/virtualmachinegroups/shop/tiers.json"
+    assert world.document(ref)["stage"] == stage
+    assert not any(created.endswith("/web") for created in world.created())
+
+
 def test_a_vm_that_came_back_without_its_group_leaves_the_tree_incomplete(world: World, operations: list[str]) -> None:
     back(world, *VMS[:2])
     back(world, VMS[2], group="")
