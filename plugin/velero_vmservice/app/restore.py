@@ -19,6 +19,7 @@ from velero_vmservice.restore.replay.course import Course, Deletions, Trial
 from velero_vmservice.restore.replay.execute import Steps
 from velero_vmservice.restore.replay.look import Looking
 from velero_vmservice.restore.replay.results import Results
+from velero_vmservice.restore.source.anchor import Anchors
 from velero_vmservice.restore.source.backup_objects import BackupObjects
 from velero_vmservice.restore.source.fit import Modifiers, Target
 from velero_vmservice.restore.source.load import Subjects
@@ -68,6 +69,7 @@ def assemble(foundation: Foundation, registering: Registering, *, probe: TcpProb
         course=Course(hand=steps, trial=Trial(cluster), deletions=deletions),
         can_register=registering.trigger is not None,
     )
+    anchors = Anchors(cluster=cluster, restore_points=restore_points, vms=vms, clock=clock)
     return Restoring(
         replays=replays,
         planning=Planning(
@@ -80,12 +82,16 @@ def assemble(foundation: Foundation, registering: Registering, *, probe: TcpProb
         verifying=Verifying(cluster=cluster, clock=clock, subjects=subjects, probe=tcp_probe),
         backup_objects=BackupObjects(cluster=cluster, restore_points=restore_points, vms=vms),
         actions={
-            "replay": ReplayAction(restore_points=restore_points, replays=replays, modifiers=modifiers),
+            "replay": ReplayAction(
+                restore_points=restore_points, replays=replays, modifiers=modifiers, anchors=anchors
+            ),
             "pods": PodsAction(supervisor=foundation.supervisor),
             "leave": LeaveAction(
                 supervisor=foundation.supervisor,
                 neighbour=foundation.neighbour,
                 restore_points=restore_points,
+                replays=replays,
+                anchors=anchors,
             ),
             "vms": VmsAloneAction(vms=vms, replays=replays),
         },

@@ -230,6 +230,11 @@ def replay_id(replay: Replay) -> str:
     return prefix + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
+def is_replay(operation_id: str) -> bool:
+    """Say whether an operation id is that of a replay, damaged or not."""
+    return operation_id.startswith((_REPLAY, _VMS))
+
+
 def read_replay_id(operation_id: str) -> Replay:
     """Return the content of an operation id; raises `InvalidItem` if it is damaged or not the plugin's."""
     prefix = next((known for known in (_REPLAY, _VMS) if operation_id.startswith(known)), "")

@@ -22,14 +22,17 @@ from velero_vmservice.kube.manifest import (
     Manifest,
     mapping,
 )
-from velero_vmservice.velero.actions import RestoreOutcome, StartsNoOperation
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.restore.source.vms_alone import replay_of
+from velero_vmservice.velero.actions import Progress, RestoreOutcome
+from velero_vmservice.velero.runs import RestoreRun, is_replay, replay_id
 from velero_vmservice.vmoperator import restricted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.archive.restore_point import RestorePoints
+    from velero_vmservice.restore.replay.controller import Replays
+    from velero_vmservice.restore.source.anchor import Anchors
     from velero_vmservice.supervisor.detect import Supervisor
     from velero_vmservice.supervisor.vsphere_plugin import Neighbour
     from velero_vmservice.velero.actions import ResourceSelector
@@ -48,13 +51,23 @@ _OTHER_KINDS: Final = (
 _MIRRORED: Final = "endpointslicemirroring-controller.k8s.io"
 
 
-class LeaveAction(StartsNoOperation):
-    """Velero's restore action `leave`."""
+class LeaveAction:
+    """Velero's restore action `leave`; an item of it may have to stand for others, see `Anchors`."""
 
-    def __init__(self, *, supervisor: Supervisor, neighbour: Neighbour, restore_points: RestorePoints) -> None:
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        neighbour: Neighbour,
+        restore_points: RestorePoints,
+        replays: Replays,
+        anchors: Anchors,
+    ) -> None:
         self._supervisor = supervisor
         self._neighbour = neighbour
         self._restore_points = restore_points
+        self._replays = replays
+        self._anchors = anchors
 
     def applies_to(self) -> ResourceSelector:
         """Return the selector: everything that may have to be skipped; each item is decided by itself.
@@ -72,15 +85,35 @@ class LeaveAction(StartsNoOperation):
         Raises `Corrupt` for a volume that is a VM's disk by facts that nothing vouches for: skipped, it might be a
         user's volume that is lost in silence; restored, a VM's disk that another workload mounts.
         """
-        manifest = Manifest.read(dict(item_from_backup))
-        reason = self._reason(manifest, RestoreRun.read(Manifest.read(dict(restore))))
+        manifest, run = Manifest.read(dict(item_from_backup)), RestoreRun.read(Manifest.read(dict(restore)))
+        reason = self._reason(manifest, run)
         if reason:
             log.info(
                 "skipped",
                 object=f"{manifest.kind_name} {manifest.namespace}/{manifest.name}".replace(" /", " "),
                 reason=reason,
             )
-        return RestoreOutcome(item=item, skip=bool(reason))
+        return RestoreOutcome(item=item, skip=bool(reason), operation_id=self._operation(manifest.namespace, run))
+
+    def progress(self, operation_id: str, run: Mapping[str, Any]) -> Progress:
+        """Advance the restore, and report on an operation; one that this action has not begun is complete."""
+        if is_replay(operation_id):
+            return self._replays.progress(operation_id, run)
+        return Progress(completed=True)
+
+    def cancel(self, operation_id: str, run: Mapping[str, Any]) -> None:
+        """Stop an operation, if this action has begun it."""
+        if is_replay(operation_id):
+            self._replays.cancel(operation_id, run)
+
+    def _operation(self, namespace: str, run: RestoreRun) -> str:
+        """Begin the operation that stands for what Velero passes over, where the item is the one for that; or ''."""
+        if not self._anchors.chosen(namespace, run):
+            return ""
+        replay = replay_of(namespace, run).model_copy(update={"lacking": True})
+        operation_id = replay_id(replay)
+        self._replays.announce(operation_id, replay, run)
+        return operation_id
 
     def _reason(self, manifest: Manifest, run: RestoreRun) -> str:
         kind = (manifest.group, manifest.kind_name)

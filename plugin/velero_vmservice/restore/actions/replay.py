@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.controller import Replays
+    from velero_vmservice.restore.source.anchor import Anchors
     from velero_vmservice.restore.source.fit import Modifiers
 
 log = structlog.get_logger()
@@ -36,8 +37,11 @@ log = structlog.get_logger()
 class ReplayAction:
     """Velero's restore action `replay`."""
 
-    def __init__(self, *, restore_points: RestorePoints, replays: Replays, modifiers: Modifiers) -> None:
+    def __init__(
+        self, *, restore_points: RestorePoints, replays: Replays, modifiers: Modifiers, anchors: Anchors
+    ) -> None:
         self._restore_points = restore_points
+        self._anchors = anchors
         self._replays = replays
         self._modifiers = modifiers
         self.progress, self.cancel = replays.progress, replays.cancel  # the operation is one of the restore's
@@ -61,6 +65,8 @@ class ReplayAction:
             log.warning("skipped", object=where, reason=reason)
             return RestoreOutcome(item=item, skip=True)
         replay = self._replay(manifest, run, chosen)
+        if self._anchors.chosen(manifest.namespace, run):
+            replay = replay.model_copy(update={"lacking": True})
         operation_id = runs.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
         self._log_modifier(manifest, replay, run)

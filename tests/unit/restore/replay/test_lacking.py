@@ -276,3 +276,99 @@ def test_groups_that_the_restore_leaves_out_are_no_error_on_a_supervisor_without
     ended = world.finish(begin(world, items, **spec), **spec)
     assert {progress.error for progress in ended.values()} == {""}
     assert world.exists("VirtualMachineService", "front")
+
+
+GENERATED = obj("Service", "front", api="v1")
+CRD = obj("CustomResourceDefinition", "things.example.com", api="apiextensions.k8s.io/v1", namespace="")
+NO_ACCOUNT: list[dict[str, Any]] = [
+    {"excludedResources": ["serviceaccounts"]},
+    {"includedResources": ["virtualmachineservices", "virtualmachinegroups", "services"]},
+    {"labelSelector": {"matchLabels": {"team": "shop"}}},
+]
+
+
+def left(world: World, *items: dict[str, Any], **spec: Any) -> list[str]:
+    """Have Velero call `leave` for items, and for no ServiceAccount; return the operations that it asks about."""
+    action = world.app.actions.restore["leave"]
+    outcomes = [action.execute(item, item, restore(**spec)) for item in items]
+    return [outcome.operation_id for outcome in outcomes if outcome.operation_id]
+
+
+def labelled(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {**manifest, "metadata": {**manifest["metadata"], "labels": {"team": "shop"}}}
+
+
+@pytest.fixture(name="archive")
+def _archive(world: World) -> list[dict[str, Any]]:
+    """Return what Velero's archive has of an application: its group, and not its service."""
+    items = world.back_up(VM, labelled(FRONT), labelled(SHOP))
+    ended = backup()
+    world.cluster.seed({**ended, "status": {**ended["status"], "phase": "PartiallyFailed", "errors": 1}})
+    world.lose(FRONT, SHOP)
+    return [item for item in items if item["kind"] == "VirtualMachineGroup"]
+
+
+@pytest.mark.parametrize("spec", NO_ACCOUNT)
+def test_a_group_stands_for_what_the_archive_lacks_where_no_account_is_restored(
+    world: World, archive: list[dict[str, Any]], spec: dict[str, Any]
+) -> None:
+    operations = world.replay_all(archive, **spec)
+
+    ended = world.finish(operations, **spec)
+
+    assert [progress.error for progress in ended.values()] == [""]
+    assert world.exists("VirtualMachineGroup", "shop")
+    assert world.exists("VirtualMachineService", "front")
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.parametrize("spec", NO_ACCOUNT)
+def test_another_item_of_the_namespace_stands_for_it_where_there_is_no_group(
+    world: World, spec: dict[str, Any]
+) -> None:
+    operations = left(world, CRD, GENERATED, GENERATED, **spec)
+    assert len(operations) == 1
+
+    ended = world.finish(operations, **spec)
+
+    assert [progress.error for progress in ended.values()] == [""]
+    assert world.exists("VirtualMachineService", "front")
+
+
+@pytest.mark.usefixtures("archive")
+def test_what_cannot_come_back_is_an_error_of_the_item_that_stands_for_it(world: World) -> None:
+    world.lose(VM)
+    spec = {"excludedResources": ["serviceaccounts"], **with_policy(**{"registered-within": "1m"})}
+    (operation,) = left(world, GENERATED, **spec)
+    ended = world.finish([operation], **spec)
+    assert f"VirtualMachineService {NAMESPACE}/front: failed: " in ended[operation].error
+
+
+def test_a_backup_without_accounts_is_restored_with_what_its_archive_lacks(
+    world: World, archive: list[dict[str, Any]]
+) -> None:
+    taken = backup()
+    by_label = {**taken["spec"], "labelSelector": {"matchLabels": {"team": "shop"}}}
+    world.cluster.seed({**taken, "spec": by_label, "status": {**taken["status"], "errors": 1}})
+    world.finish(world.replay_all(archive))
+    assert world.exists("VirtualMachineService", "front")
+
+
+def test_nothing_stands_for_it_beside_an_account(world: World, archive: list[dict[str, Any]]) -> None:
+    assert left(world, GENERATED) == []
+    world.finish(world.replay_all(archive))
+    assert not world.exists("VirtualMachineService", "front")
+
+
+@pytest.mark.parametrize("method", ["get", "list"])
+def test_a_store_that_fails_as_a_restore_without_accounts_begins_loses_nothing(
+    world: World, archive: list[dict[str, Any]], method: str
+) -> None:
+    spec = {"excludedResources": ["serviceaccounts"]}
+    world.restart()
+    world.store.calls.fail(method, Unavailable("away"))
+    operations = world.replay_all(archive, **spec)
+    world.store.calls.heal()
+    world.clock.advance(60)
+    assert [progress.error for progress in world.finish(operations, **spec).values()] == [""]
+    assert world.exists("VirtualMachineService", "front")
