@@ -16,10 +16,10 @@ from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import live
-from velero_vmservice.cli.exit_codes import ExitCode
+from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.options import as_options, examples, namespace_mapping, restore_policies
 from velero_vmservice.cli.plan import show_plan
-from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
+from velero_vmservice.cli.registration.override import demand_rights, demand_supported, remark_unmatched
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.restore import follow
 from velero_vmservice.cli.views.table import Output
@@ -84,7 +84,7 @@ def restore(
     restore what belongs together, which is shown and asked about first. With --register RegisterVM is called once for
     each restored VM, after its checks, and the networks of the VMs are shown first. Where the seal of a backup lists
     objects of namespaces that the Backup does not include, it asks first. Exits with 5 if an object failed or is
-    incomplete, with 4 if one had not ended when the --timeout passed.
+    incomplete, with 4 if one had not ended when the --timeout passed, with 1 where a right is missing that it needs.
     """
     target = restore_target.target(backup, resume, mapping, choice, policy)
     if dry_run:
@@ -103,11 +103,7 @@ def restore(
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
     again = run.again if choice.capture in (LATEST, MATCH) else terminal.invocation()  # it may mean another one then
-    try:
-        tasks = follow(lambda: plugin.replays.advance(run), plugin.clock, timeout=timeout)
-    except KeyboardInterrupt:
-        terminal.complain("stopped before the end", f"repeat the command to go on: {again}")
-        sys.exit(ExitCode.INTERRUPTED)
+    tasks = _followed(plugin, run, again, timeout=timeout)
     if unfinished := len(replays) - sum(task.over for task in tasks):
         terminal.complain(
             f"{unfinished} of {len(replays)} objects have not ended within the --timeout",
@@ -117,6 +113,21 @@ def restore(
     _say_next_steps(plugin, run)
     terminal.say(_kept(tasks))
     sys.exit(_exit_code(tasks))
+
+
+def _followed(plugin: app.App, run: RestoreRun, again: str, *, timeout: float | None) -> Sequence[ReplayOperation]:
+    """Follow the restore to its end; stopped or denied, the process ends with the command that goes on."""
+    try:
+        return follow(lambda: plugin.replays.advance(run), plugin.clock, timeout=timeout)
+    except KeyboardInterrupt:
+        terminal.complain("stopped before the end", f"repeat the command to go on: {again}")
+        sys.exit(ExitCode.INTERRUPTED)
+    except VmServiceError as error:
+        if not error.mendable:
+            raise
+        remedy = f"{error.hint}; then " if error.hint else ""
+        terminal.complain(error.message, f"{remedy}repeat the command to go on: {again}")
+        sys.exit(of_error(error))
 
 
 def _confirm(target: Target, run: RestoreRun, replays: Sequence[Replay], *, yes: bool) -> None:
@@ -131,10 +142,11 @@ def _confirm(target: Target, run: RestoreRun, replays: Sequence[Replay], *, yes:
 
 
 def _prepare_registration(plugin: app.App, run: RestoreRun, policy: RestorePolicy, replays: Sequence[Replay]) -> None:
-    """Show the networks of the VMs before RegisterVM is called for them; raises where it cannot map them as asked."""
+    """Show the networks of the VMs before RegisterVM is called for them; raises where it cannot be called so."""
     restore_choice, trigger = for_restore(run, policy), plugin.registering.trigger
     demand_supported(plugin, restore_choice, {replay.target for replay in replays})
     if trigger is not None and trigger.calls_for(restore_choice):
+        demand_rights(plugin, run.namespace)
         recorded = recorded_networks(plugin.planning.needed(replays, run, policy).machines)
         for line in networks.lines(recorded):
             terminal.say(line)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.schema import SavedStatus
     from velero_vmservice.archive.topology import Topology
     from velero_vmservice.documents import Dropped
+    from velero_vmservice.errors import VmServiceError
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.supervisor.readiness import Gate
@@ -106,6 +107,8 @@ class Step:
     reason: str = ""
     remedy: Remedy = NO_REMEDY
     """What a person should do about a refusal."""
+    denial: VmServiceError | None = None
+    """The right or setting that is missing to carry it out."""
     warnings: tuple[str, ...] = ()
     missing: tuple[MissingReference, ...] = ()
     """Objects that its VMs refer to, that are absent, and that nothing recreates."""

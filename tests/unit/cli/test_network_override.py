@@ -321,3 +321,19 @@ def test_a_command_is_for_a_restore_or_a_backup(scene: Scene) -> None:
         ran = trigger(scene, *which, "web-1")
         assert ran.code == 2
         assert ran.err.startswith("velero-vmservice: name one of a restore with --restore, a backup with --backup")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("restore", "nightly", "--register"),
+        ("registration", "trigger", "web-1", "-y", "--backup", "nightly", "-n", "shop"),
+    ],
+)
+def test_without_the_right_to_record_a_call_none_is_begun(scene: Scene, arguments: tuple[str, ...]) -> None:
+    scene.world.cluster.denied = {("create", "configmaps")}
+    ran = scene.command(*arguments)
+    assert ran.code == 1
+    assert "may not create configmaps in namespace velero" in ran.err
+    assert "hint: allow " in ran.err
+    assert scene.vcenter.calls.counts["call"] == 0

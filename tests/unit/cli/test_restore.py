@@ -230,6 +230,51 @@ def test_a_right_that_is_missing_is_reported_once(scene: Scene) -> None:
     assert sum(missing in line for line in waiting) == 1
 
 
+DENIED = 'cannot do that: User "ops" cannot do it in namespace shop'
+
+
+@pytest.mark.parametrize(
+    ("verb", "what"),
+    [
+        ("get", "Namespace shop"),
+        ("list", "VirtualMachine shop"),
+        ("list", "VirtualMachineGroup shop"),
+        ("list", "PersistentVolumeClaim shop"),
+        ("dry-run create", "VirtualMachineService shop/front"),
+    ],
+)
+def test_a_missing_right_ends_the_command_at_once(scene: Scene, verb: str, what: str) -> None:
+    scene.world.cluster.calls.fail(verb, Forbidden(DENIED, hint="grant that verb"), on=what)
+    ran = scene.restore("nightly", "--timeout", "5m")
+    assert (ran.code, scene.world.clock.monotonic()) == (1, 0)
+    assert ran.err.splitlines() == [
+        f"velero-vmservice: {DENIED}",
+        "hint: grant that verb; then repeat the command to go on: velero-vmservice restore nightly --timeout 5m",
+    ]
+
+
+def test_a_bucket_that_denies_captures_ends_the_command_at_once(scene: Scene) -> None:
+    scene.world.store.calls.fail("get", Forbidden("the bucket denies it", hint="allow s3:GetObject"), on="objects/")
+    ran = scene.restore("nightly", "--timeout", "5m")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "velero-vmservice: the bucket denies it")
+
+
+def test_a_right_that_is_missing_when_the_vms_are_there_ends_the_command(scene: Scene) -> None:
+    scene.world.cluster.calls.fail("create", Forbidden(DENIED), on="VirtualMachineGroup shop/tier")
+    scene.passing(lambda: None, scene.come_back, *[lambda: None] * 30)
+    ran = scene.restore("nightly", "--timeout", "1h")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, f"velero-vmservice: {DENIED}")
+    assert scene.world.clock.monotonic() < 120
+
+
+def test_a_right_that_is_lost_for_a_moment_is_waited_for(scene: Scene) -> None:
+    def lose() -> None:
+        scene.world.cluster.calls.fail("get", Forbidden(DENIED), on="Namespace shop", times=3)
+
+    scene.passing(lambda: None, lose, lambda: None, lambda: None, lambda: None, scene.come_back)
+    assert scene.restore("nightly", "--timeout", "5m").code == 0
+
+
 def test_the_table_on_a_terminal_is_printed_once_when_it_is_stopped(scene: Scene) -> None:
     scene.on_a_terminal(110)
     scene.passing(lambda: None, interrupted=True)

@@ -1,12 +1,14 @@
-"""The network override of a restore, checked before anything is called."""
+"""What RegisterVM is called with and needs, checked before anything is called: rights, and the network override."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.views import terminal
-from velero_vmservice.errors import NotRestorable
+from velero_vmservice.doctor.rights import RIGHTS, Need
+from velero_vmservice.errors import Forbidden, InvalidSettings, NotRestorable, VmServiceError
 from velero_vmservice.vsphere.network_override import unmatched
 
 if TYPE_CHECKING:
@@ -15,6 +17,33 @@ if TYPE_CHECKING:
     from velero_vmservice.app import App
     from velero_vmservice.archive.networks import RecordedNetwork
     from velero_vmservice.registervm.attempt import ForRestore
+
+
+def demand_rights(plugin: App, velero_namespace: str) -> None:
+    """Raise `Forbidden` if the record of a call of RegisterVM could not be stored, without which none is made.
+
+    `InvalidSettings` where there is no namespace for it. Where the API server does not say which rights there are, the
+    call finds out.
+    """
+    if not velero_namespace:
+        raise InvalidSettings(
+            "RegisterVM cannot be called: no namespace is set in which a call is recorded",
+            hint="name one in velero_namespace, or in VMSERVICE_VELERO_NAMESPACE",
+        )
+    cluster = plugin.cluster
+    for right in RIGHTS:
+        if right.need is not Need.REGISTER_VM:
+            continue
+        denied: list[str] = []
+        with contextlib.suppress(VmServiceError):
+            denied += [verb for verb in right.verbs if not cluster.allowed(verb, right.kind, velero_namespace)]
+        if denied:
+            rights = f"{', '.join(denied)} {right.kind.resource} in namespace {velero_namespace}"
+            account = cluster.account or "the user of the kubeconfig"
+            raise Forbidden(
+                f"RegisterVM cannot be called, as {account} may not {rights}: needed for {right.purpose}",
+                hint=f"allow {account} to {rights}",
+            )
 
 
 def demand_supported(

@@ -18,7 +18,7 @@ from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import examples, namespace_mapping, network_override_option
-from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
+from velero_vmservice.cli.registration.override import demand_rights, demand_supported, remark_unmatched
 from velero_vmservice.cli.registration.status import read_needed, select
 from velero_vmservice.cli.restore_target import Chosen
 from velero_vmservice.cli.views import networks, terminal
@@ -118,6 +118,7 @@ def trigger(
         manifest = restore_target.restore_of(plugin, settings, backup, restore, mapping)
         run = RestoreRun.read(manifest)
     run = identified(replace(run, annotations={**run.annotations, **network_override}))
+    demand_rights(plugin, run.namespace)
     restore_choice = for_restore(run, plugin.replays.policy(run))
     machines = select(read_needed(plugin, manifest, mapping, run), manifest, namespace=namespace, vms=vms)[namespace]
     _prepare_override(plugin, restore_choice, namespace, machines)

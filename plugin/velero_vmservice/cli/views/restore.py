@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.operation import ReplayOperation
 
 POLL_SECONDS: Final = 5.0
+DENIED_SECONDS: Final = 60.0
+"""A right that is missing from the first round on ends the command; one that was there may be back after this long."""
 
 Round = tuple["Sequence[ReplayOperation]", str]
 """The operations after one step, and the passing error for which there are none."""
@@ -32,7 +34,7 @@ def follow(
 ) -> Sequence[ReplayOperation]:
     """Take steps until every operation or the time is over, showing the state of each; return them.
 
-    Raises an error that does not pass by itself.
+    Raises an error that does not pass by itself, such as a missing right, for which it does not wait.
     """
     console = terminal.console()
     rounds = _rounds(advance, clock, deadline=clock.monotonic() + timeout if timeout else math.inf)
@@ -40,6 +42,7 @@ def follow(
 
 
 def _rounds(advance: Callable[[], Sequence[ReplayOperation]], clock: Clock, *, deadline: float) -> Iterator[Round]:
+    patience, denied_since = 0.0, math.inf
     while True:
         try:
             tasks, problem = advance(), ""
@@ -48,10 +51,22 @@ def _rounds(advance: Callable[[], Sequence[ReplayOperation]], clock: Clock, *, d
                 raise
             tasks, problem = (), str(error)
         yield tasks, problem
+        if denial := _denial(tasks):
+            denied_since = min(denied_since, clock.monotonic())
+            if clock.monotonic() - denied_since >= patience:
+                raise denial
+        elif tasks:
+            patience, denied_since = DENIED_SECONDS, math.inf
         left = deadline - clock.monotonic()
         if left <= 0 or (tasks and all(task.over for task in tasks)):
             return
         time.sleep(min(POLL_SECONDS, left))
+
+
+def _denial(tasks: Sequence[ReplayOperation]) -> VmServiceError | None:
+    """Return the missing right or setting that an operation waits for."""
+    denials = (task.standing.denial for task in tasks if not task.stage.final)
+    return next(filter(None, denials), None)
 
 
 def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperation]:

@@ -230,6 +230,7 @@ class Deletions:
                 operation.tell(f"{ref.kind.resource} is not served any more: VM Operator may be upgraded")
         except VmServiceError as error:
             operation.tell(f"cannot tell whether it is still there: {error}")
+            operation.deny(error)
         return True
 
     def noticed_by_result(self, turn: Turn) -> bool:
@@ -294,5 +295,7 @@ class Trial:
             if error.transient:
                 self._not_before = now + PAUSE_SECONDS
                 return step
+            if error.mendable:
+                return replace(step, reason=f"{error}; {step.reason}", remedy=error.remedy, denial=error)
         turn.operation.reading = replace(reading, acceptable=True)
         return step

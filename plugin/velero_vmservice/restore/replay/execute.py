@@ -102,6 +102,7 @@ class Steps:
                 continue
             why = f"{namespace.name} cannot be observed: {namespace.problem}"
             operation.standing = replace(operation.standing, remedy=namespace.problem.remedy, held_by=())
+            operation.deny(namespace.problem)
             if session.incidents.last(namespace.name, now=now):
                 operation.fail(why)
             elif namespace.problem.transient or now > until:
@@ -187,6 +188,7 @@ class Steps:
                 problems.append(f"{wish.ref} cannot be powered on: {error}")
             except VmServiceError as error:
                 problems.append(str(error))
+                turn.operation.deny(error)
             else:
                 turn.session.powered.setdefault(wish.ref, turn.session.clock.monotonic())
                 turn.operation.tell(f"power asked for through {wish.ref}", stage=Stage.POWERING)

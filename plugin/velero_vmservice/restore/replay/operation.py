@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
@@ -105,6 +106,8 @@ class Standing:
     reason: str = "looking for the VMs"
     remedy: Remedy = NO_REMEDY
     """What a person should do if it ends so."""
+    denial: VmServiceError | None = None
+    """The missing right or setting that it waits for, which no time brings."""
     held_by: tuple[ObjectRef, ...] = ()
     """The VMs and objects that it waits for, as the last decision says."""
     updated: datetime | None = None
@@ -214,7 +217,7 @@ class ReplayOperation:
             missing=step.missing,
             differences=last.differences if idle and not step.differences else step.differences,
         )
-        self.standing = replace(self.standing, remedy=step.remedy, held_by=step.held_by)
+        self.standing = replace(self.standing, remedy=step.remedy, denial=step.denial, held_by=step.held_by)
 
     def adopt(self, result: Result) -> None:
         """End as an earlier process has ended with the operation."""
@@ -256,6 +259,14 @@ class ReplayOperation:
         """Remember a product error, and what its hint says to do."""
         self.tell(str(error), stage=stage)
         self.standing = replace(self.standing, remedy=error.remedy, held_by=())
+        self.deny(error)
+
+    def deny(self, error: VmServiceError) -> None:
+        """Remember an error that keeps the operation waiting, if a person has to act before it passes.
+
+        It is a copy, as the raised error would keep all that its round has seen in memory.
+        """
+        self.standing = replace(self.standing, denial=copy(error) if error.mendable else None)
 
     def progress(self) -> Progress:
         """Return what `velero restore describe --details` shows."""
