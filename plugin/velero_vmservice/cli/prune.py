@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.filesize import decimal
 
-from velero_vmservice.archive.pruning.decision import Area, Verdict
+from velero_vmservice.archive.pruning.decision import Verdict
+from velero_vmservice.archive.pruning.stored_runs import Area
 from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import Duration, examples, table_output
@@ -82,6 +83,7 @@ def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, output:
 def _below(survey: Survey, removals: Collection[Removal], *, deleted: bool) -> Iterator[str]:
     for (area, verdict), count in _kept(survey).items():
         yield f"kept: {_counted(count, area)}: {verdict.value}{_REMEDIES.get(verdict, '')}"
+    yield from buckets.stale_lines(survey.unended, survey.at)
     for where, error in _refused(removals):
         yield f"not deleted: {where}: {error}"
     yield _ending(survey.removable, removals, deleted=deleted)
@@ -91,6 +93,7 @@ def _document(survey: Survey, removals: Mapping[tuple[str, str], Removal], *, de
     return {
         "deleted": deleted,
         "runs": [_described(judged, removals.get(judged.address)) for judged in survey.runs],
+        "unended": buckets.unended_document(survey.unended, survey.at),
         "unread": buckets.unread_document(survey.unread),
     }
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice.errors import VmServiceError
-from velero_vmservice.kube.manifest import DEPLOYMENT, NAMESPACE, ObjectRef
+from velero_vmservice.kube.manifest import DEPLOYMENT, ObjectRef
+from velero_vmservice.supervisor.identity import cluster_id
 from velero_vmservice.velero.deployment import VELERO, VeleroDeployment
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest
 
 log = structlog.get_logger()
-
-_OF_CLUSTER: Final = ObjectRef(NAMESPACE, "", "kube-system")
-"""Its UID lives as long as the cluster, and no two clusters have the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +36,11 @@ NOWHERE: Final = ReachedCluster()
 
 def reached(cluster: Cluster, velero_namespace: str) -> ReachedCluster:
     """Return what can be read of the cluster and of Velero; what cannot is left out."""
-    namespace = _read(cluster, _OF_CLUSTER)
     deployment = _read(cluster, ObjectRef(DEPLOYMENT, velero_namespace, VELERO))
     server = VeleroDeployment.read(deployment).server if deployment else None
     return ReachedCluster(
         address=cluster.address,
-        uid=namespace.uid if namespace else "",
+        uid=cluster_id(cluster),
         velero=server.image if server else "",
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice import documents
+from velero_vmservice.archive.pruning.marker import MARKER
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound
 from velero_vmservice.report.model import Report, Result
@@ -142,6 +143,11 @@ def results_of(restore: str, started: str) -> str:
     return f"restores/{restore}/{started}/"
 
 
+def marker_key(run: RestoreRun) -> str:
+    """Return where the marker of a restore that has begun lies."""
+    return f"{prefix(run)}{MARKER}"
+
+
 def where_reported(store: ObjectStore, run: RestoreRun) -> str:
     """Say where the report lies."""
     return store.where(f"{prefix(run)}{PAGE}")
@@ -156,7 +162,8 @@ def result_key(run: RestoreRun, replay: Replay, *, twin: bool) -> str:
 
 def result_keys(store: ObjectStore, run: RestoreRun) -> Iterator[str]:
     """Yield the key of every stored result."""
-    return (key for key in store.list(prefix(run)) if key.endswith(".json") and key != f"{prefix(run)}{REPORT}")
+    beside = {f"{prefix(run)}{REPORT}", marker_key(run)}
+    return (key for key in store.list(prefix(run)) if key.endswith(".json") and key not in beside)
 
 
 def _results(store: ObjectStore, run: RestoreRun, own: Mapping[str, Result]) -> tuple[list[Result], list[str]]:

@@ -99,7 +99,7 @@ def test_a_leftover_without_a_seal_goes_after_a_day(world: World, command: Comma
 def test_a_capture_that_is_being_restored_stays(world: World, command: CommandLine) -> None:
     result = "restores/gold/20260613T120000Z/virtualmachinegroups/shop/tier.json"
     world.store.replace(result, b"", sha256=digest(b""))
-    assert "kept: 2 captures: a restore of a capture of its name has not ended" in command(*OLD).lines
+    assert "kept: 2 captures: a restore of it has not ended" in command(*OLD).lines
     world.store.replace("restores/gold/20260613T120000Z/report.json", b"", sha256=digest(b""))
     assert command(*OLD, "-o", "name").lines == [GOLD]
     world.cluster.seed(restore("again", of="gold"))

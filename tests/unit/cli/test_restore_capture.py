@@ -9,52 +9,16 @@ import pytest
 import yaml
 
 from tests.unit.builders import NAMESPACE, vm, vsphere_namespace
-from tests.unit.captures.scene import FRONT, LABELS, OTHER, TIER, VELERO_KINDS, WithoutVelero
+from tests.unit.captures.scene import LABELS, VELERO_KINDS
+from tests.unit.cli.capture_scene import OLD, Scene
 from tests.unit.restored_vms import restored
 from velero_vmservice.kube.manifest import compact_time
-from velero_vmservice.report.model import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.unit.cli.command_line import CommandLine, Ran
+    from tests.unit.cli.command_line import CommandLine
+    from velero_vmservice.report.model import Report
 
 NONE_FITS = "no capture is known to fit the VMs that are registered"
-OLD, NEW = "1700000000000", "1800000000000"
-
-
-class Scene:
-    """Two captures of one application that is lost, and a Supervisor that plays on while the command waits."""
-
-    def __init__(self, command: CommandLine) -> None:
-        self.world = WithoutVelero()
-        self.command = command
-        self.older, self.newer = (self.world.take(version, restore_point=version[:2]).ref for version in (OLD, NEW))
-        command.connects_to(self.world.start)
-        command.patch.setenv("VELERO_NAMESPACE", "")
-        command.patch.setenv("VMSERVICE_BUCKET", json.dumps({"name": "captures"}))
-        command.patch.setattr("velero_vmservice.configured.load", lambda **_: self.world.settings)
-        self.world.lose(TIER, FRONT, OTHER, *(vm(name) for name in ("web-1", "web-2")))
-        self.passing()
-
-    def passing(self, *steps: Callable[[], object], interrupted: bool = False) -> None:
-        """Let these happen, one in each wait; then nothing more, or Ctrl-C."""
-        self.command.waits(self.world, *steps, interrupted=interrupted)
-
-    def come_back(self, version: str = OLD, namespace: str = NAMESPACE) -> None:
-        self.world.register(version, uid="new", namespace=namespace)
-
-    def restore(self, *arguments: str, typed: str = "") -> Ran:
-        return self.command("restore", *arguments, typed=typed)
-
-    def report(self) -> Report:
-        key = max(key for key in self.world.store.list("restores/") if key.endswith("report.json"))
-        return Report.model_validate(self.world.document(key))
-
-    @property
-    def restored(self) -> set[str]:
-        kinds = ("VirtualMachineGroup", "VirtualMachineService")
-        return {name for kind in kinds for name in ("tier", "front", "other") if self.world.exists(kind, name)}
 
 
 @pytest.fixture(name="scene")

@@ -1,1 +1,1 @@
-"""Removes what is no longer needed from the bucket: captures without a backup, results of old restores."""
+"""What is no longer needed in a bucket: captures without a backup, results of old restores; and what still is."""

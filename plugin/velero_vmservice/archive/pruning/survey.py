@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.pruning.decision import (
     ENDED_PHASES,
-    Area,
     Known,
-    StoredRun,
     Verdict,
     decide,
     newest_drills,
-    runs_of,
 )
+from velero_vmservice.archive.pruning.stored_runs import Area, StoredRun, runs_of
+from velero_vmservice.archive.pruning.unended import unended_restores
 from velero_vmservice.errors import InvalidSettings, ReadOnlyStorage, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
+    from velero_vmservice.archive.pruning.unended import UnendedRestore
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
 
+_Listed = tuple["ObjectStore", "Sequence[StoredRun]", "Sequence[UnendedRestore]"]
+"""A bucket, the runs in it, and the restores among them that have not ended."""
 _AREAS: Final = tuple(f"{area.folder}/" for area in Area)
 
 
@@ -56,6 +58,9 @@ class Survey:
 
     runs: Sequence[JudgedRun]
     """By kind, name and start time."""
+    at: datetime
+    unended: Sequence[UnendedRestore] = ()
+    """The restores that have begun and not ended, by what lies there."""
     unread: Sequence[VmServiceError] = ()
     """Reasons why buckets, or Velero's archives in them, could not be listed."""
 
@@ -117,8 +122,9 @@ class Pruning:
         going_on = [(name, backup) for name, backup, phase in restores if phase not in ENDED_PHASES]
         archives = self._archives(names, unread)
         archived = frozenset().union(*(archive for archive in archives.values() if archive is not None))
-        now, judged = self._clock.now(), dict[tuple[str, str], JudgedRun]()
-        for location, (store, runs) in listed.items():
+        now, judged, unended = self._clock.now(), dict[tuple[str, str], JudgedRun](), dict[str, "UnendedRestore"]()
+        for location, (store, runs, going_on_there) in listed.items():
+            unended |= {f"{store.endpoint} {restore.where} {restore.capture}": restore for restore in going_on_there}
             own = archives.values() if self._own_bucket else (archives[location],)
             known = Known(
                 backups=backups,
@@ -127,6 +133,7 @@ class Pruning:
                 origin_known=own_bucket_unshared or not self._own_bucket,
                 going_on=frozenset(name for name, _ in going_on),
                 being_restored=frozenset(backup for _, backup in going_on),
+                unended=going_on_there,
                 newest_drills=newest_drills(runs),
                 read_only=store.read_only,
             )
@@ -142,7 +149,12 @@ class Pruning:
                 other = judged.get(entry.address)
                 if other is None or entry.verdict.prevails_over(other.verdict):
                     judged[entry.address] = entry
-        return Survey(runs=sorted(judged.values(), key=lambda entry: entry.run.prefix), unread=tuple(unread.values()))
+        return Survey(
+            at=now,
+            runs=sorted(judged.values(), key=lambda entry: entry.run.prefix),
+            unended=tuple(unended.values()),
+            unread=tuple(unread.values()),
+        )
 
     def remove(self, judged: JudgedRun) -> Removal:
         """Remove a run's documents, the index last and only if the others are gone; never raises for a document.
@@ -168,20 +180,19 @@ class Pruning:
             )
         return names
 
-    def _listed(
-        self, locations: Sequence[str]
-    ) -> tuple[Mapping[str, tuple[ObjectStore, Sequence[StoredRun]]], dict[str, VmServiceError]]:
+    def _listed(self, locations: Sequence[str]) -> tuple[Mapping[str, _Listed], dict[str, VmServiceError]]:
         """Return the runs in the bucket of each location that can be listed, and why the others cannot."""
-        listed: dict[str, tuple[ObjectStore, Sequence[StoredRun]]] = {}
+        listed: dict[str, _Listed] = {}
         unread: dict[str, VmServiceError] = {}
         for location in locations:
             try:
                 store = self._locations.open(location)
-                documents = [document for area in _AREAS for document in store.documents(area)]
+                runs = runs_of(document for area in _AREAS for document in store.documents(area))
+                unended = unended_restores(store, runs, now=self._clock.now())
             except VmServiceError as error:
                 unread[location] = error
             else:
-                listed[location] = (store, runs_of(documents))
+                listed[location] = (store, runs, unended)
         return listed, unread
 
     def _archives(

@@ -41,7 +41,8 @@ class Verdict(Enum):
     NOT_MEANT = "it is of another namespace or VADP job than asked for"
     AMONG_LAST = "it is among the last of its VADP job and namespaces"
     LAST_GOOD = "it is the last good capture of an application"
-    BEING_RESTORED = "a restore of a capture of its name has not ended"
+    BEING_RESTORED = "a restore of it has not ended"
+    RESTORE_STALE = "a restore of it has not ended, of which nothing was stored for a week"
     SEAL_UNUSABLE = "its seal cannot be used, so that what it holds is not known"
     READ_ONLY = "its location is ReadOnly"
 
@@ -68,6 +69,8 @@ class Candidate:
     meant: bool = True
     """Whether it is of the namespace and VADP job that were asked for."""
     being_restored: bool = False
+    restore_stale: bool = False
+    """Whether a restore of it has begun and not ended, of which nothing has been stored for long."""
     read_only: bool = False
 
     @property
@@ -106,6 +109,7 @@ def _verdict(
         (now - each.started < rules.older_than, Verdict.NOT_EXPIRED),
         (each.ref in last, Verdict.AMONG_LAST),
         (each.ref in good, Verdict.LAST_GOOD),
+        (each.restore_stale, Verdict.RESTORE_STALE),
     )
     return next((verdict for holds, verdict in reasons if holds), Verdict.EXPIRED)
 

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from velero_vmservice.archive.findings import Verdict as Judgement
-from velero_vmservice.archive.pruning.decision import ENDED_PHASES, runs_of
+from velero_vmservice.archive.pruning.decision import ENDED_PHASES
+from velero_vmservice.archive.pruning.stored_runs import Area, runs_of
 from velero_vmservice.archive.pruning.survey import remove_documents
+from velero_vmservice.archive.pruning.unended import unended_restores
 from velero_vmservice.captures.contents import applications
 from velero_vmservice.captures.pruning.retention import Candidate, Verdict, decide
 from velero_vmservice.captures.selection import Entry, entries
 from velero_vmservice.errors import NotFound, VmServiceError
 from velero_vmservice.kube.manifest import RESTORE, VIRTUAL_MACHINE
-from velero_vmservice.report.store import REPORT
 from velero_vmservice.velero.runs import CaptureRef, Maker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from velero_vmservice.archive.findings import ApplicationVerdict
     from velero_vmservice.archive.pruning.survey import Removal
+    from velero_vmservice.archive.pruning.unended import UnendedRestore
+    from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.captures.catalogue import Catalogue, StoredCapture
     from velero_vmservice.captures.pruning.retention import Applications, Parts, Rules
     from velero_vmservice.captures.selection import Filter
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-
-GOES_ON: Final = timedelta(days=1)
-"""A restore of the command without a report counts as one that goes on for as long, since it last stored a result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,11 @@ class CaptureSurvey:
 
     captures: Sequence[JudgedCapture]
     """Those of the command, newest first."""
+    at: datetime
     of_velero: int
     """How many are of Velero's backups, and of no concern here."""
+    unended: Sequence[UnendedRestore] = ()
+    """The restores in their buckets that have begun and not ended."""
     unread: Sequence[VmServiceError] = ()
 
     @property
@@ -74,19 +77,29 @@ class CapturePruning:
         listing = self._catalogue.list(location=location)
         now = self._clock.now()
         ours = [capture for capture in listing.captures if capture.run.maker is Maker.COMMAND]
-        restored = self._restored_by_velero()
+        restored, unended = self._restored_by_velero(), self._unended(ours, now)
         candidates, by_ref = list[Candidate](), dict[CaptureRef, Entry]()
         for entry in entries(self._catalogue, ours):
             by_ref[entry.ref] = entry
-            goes_on = entry.capture.run.name in restored or self._goes_on(entry.capture)
-            candidates.append(_candidate(entry, meant=meant.takes(entry, now=now), being_restored=goes_on))
+            run = entry.capture.run
+            reading = [restore for restore in unended[_place(entry.capture.store)] if restore.reads(run.prefix)]
+            candidates.append(
+                _candidate(
+                    entry,
+                    meant=meant.takes(entry, now=now),
+                    being_restored=run.name in restored or not all(restore.is_stale(now) for restore in reading),
+                    restore_stale=bool(reading),
+                )
+            )
         verdicts = decide(candidates, rules, now=now)
         return CaptureSurvey(
+            at=now,
             captures=[
                 JudgedCapture(entry=by_ref[ref], verdict=verdict, age=now - by_ref[ref].started)
                 for ref, verdict in verdicts.items()
             ],
             of_velero=len(listing.captures) - len(ours),
+            unended=[restore for there in unended.values() for restore in there],
             unread=listing.unread,
         )
 
@@ -108,18 +121,23 @@ class CapturePruning:
         )
         return frozenset(backup for backup, phase in restores if phase not in ENDED_PHASES)
 
-    def _goes_on(self, capture: StoredCapture) -> bool:
-        """Say whether a restore of the capture's name has stored results within a day, and no report yet."""
-        runs = runs_of(capture.store.documents(f"restores/{capture.run.name}/"))
-        now = self._clock.now()
-        return any(
-            now - run.written < GOES_ON
-            for run in runs
-            if f"{run.prefix}{REPORT}" not in {document.key for document in run.documents}
-        )
+    def _unended(
+        self, captures: Iterable[StoredCapture], now: datetime
+    ) -> Mapping[tuple[str, str], Sequence[UnendedRestore]]:
+        """Return the restores that have not ended, in the bucket of each capture."""
+        stores = {_place(capture.store): capture.store for capture in captures}
+        return {
+            place: unended_restores(store, runs_of(store.documents(f"{Area.RESULTS.folder}/")), now=now)
+            for place, store in stores.items()
+        }
 
 
-def _candidate(entry: Entry, *, meant: bool, being_restored: bool) -> Candidate:
+def _place(store: ObjectStore) -> tuple[str, str]:
+    """Tell one bucket and prefix from another."""
+    return store.endpoint, store.where(Area.RESULTS.folder)
+
+
+def _candidate(entry: Entry, *, meant: bool, being_restored: bool, restore_stale: bool) -> Candidate:
     capture, seal = entry.capture, entry.seal
     return Candidate(
         ref=entry.ref,
@@ -132,6 +150,7 @@ def _candidate(entry: Entry, *, meant: bool, being_restored: bool) -> Candidate:
         applications=_applications(entry),
         meant=meant,
         being_restored=being_restored,
+        restore_stale=restore_stale,
         read_only=capture.store.read_only,
     )
 

@@ -127,6 +127,7 @@ def _below(survey: CaptureSurvey, removals: Mapping[CaptureRef, Removal], *, del
         yield f"kept: {_counted(count)}: {verdict.value}"
     if survey.of_velero:
         yield f"kept: {_counted(survey.of_velero)} of Velero's backups: Velero's retention and `prune` remove them"
+    yield from buckets.stale_lines(survey.unended, survey.at)
     for removal in removals.values():
         for where, error in removal.refused.items():
             yield f"not deleted: {where}: {error}"
@@ -148,6 +149,7 @@ def _document(survey: CaptureSurvey, removals: Mapping[CaptureRef, Removal], *, 
         "deleted": deleted,
         "captures": [_described(judged, removals.get(judged.entry.ref)) for judged in survey.captures],
         "of_velero": survey.of_velero,
+        "unended": buckets.unended_document(survey.unended, survey.at),
         "unread": buckets.unread_document(survey.unread),
     }
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from velero_vmservice.cli.views import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from velero_vmservice.archive.pruning.survey import Removal
+    from velero_vmservice.archive.pruning.unended import UnendedRestore
     from velero_vmservice.errors import VmServiceError
 
 
@@ -33,3 +35,29 @@ def removal_document(removal: Removal | None) -> Mapping[str, Any]:
             for where, error in (removal.refused.items() if removal else ())
         ],
     }
+
+
+def stale_lines(unended: Iterable[UnendedRestore], now: datetime) -> Iterator[str]:
+    """Yield a line about each restore that may have been given up, and what to do about it."""
+    for restore in unended:
+        if restore.is_stale(now):
+            days = (now - restore.written).days
+            yield (
+                f"not ended: restore {restore.name} of {restore.started}, nothing stored of it for {days} days:"
+                " repeat its command to end it, or let `velero-vmservice prune` remove its results"
+                f" ({restore.where})"
+            )
+
+
+def unended_document(unended: Iterable[UnendedRestore], now: datetime) -> list[Mapping[str, Any]]:
+    """Return the restores that have not ended for programs."""
+    return [
+        {
+            "restore": restore.name,
+            "started": restore.started,
+            "capture": restore.capture.rstrip("/"),
+            "idle_seconds": int((now - restore.written).total_seconds()),
+            "where": restore.where,
+        }
+        for restore in unended
+    ]

@@ -208,6 +208,7 @@ class Replays:
             return
         session.logged.begins(session.run, session.policy, executed=False)
         self._results.recall(session)
+        self._results.mark(session)
         self._stand_in(session)
         for step in (self._read, self._look, self._steps.wait_blind, self._course.decide):
             step(session, until)

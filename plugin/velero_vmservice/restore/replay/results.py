@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from velero_vmservice import documents
+from velero_vmservice.archive.pruning.marker import mark
 from velero_vmservice.archive.store import read_document
-from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound, VmServiceError, as_ours, reported
+from velero_vmservice.errors import (
+    AlreadyExists,
+    Corrupt,
+    ForeignStorage,
+    NotFound,
+    ReadOnlyStorage,
+    VmServiceError,
+    as_ours,
+    reported,
+)
 from velero_vmservice.kube.manifest import RESTORE, ObjectRef
 from velero_vmservice.metrics import RESTORES
 from velero_vmservice.report.application import part, without_courses
 from velero_vmservice.report.model import Result
 from velero_vmservice.report.stage import IN_WORDS, Stage
-from velero_vmservice.report.store import PAGE, prefix, result_key, result_keys, where_reported
+from velero_vmservice.report.store import PAGE, marker_key, prefix, result_key, result_keys, where_reported
 from velero_vmservice.restore.replay import result_builder
 from velero_vmservice.restore.replay.look import Beside
 from velero_vmservice.restore.replay.operation import Cause
 from velero_vmservice.restore.replay.session import LEARNING
 from velero_vmservice.restore.verify.vm import kinds_beside
+from velero_vmservice.supervisor.identity import cluster_id
 from velero_vmservice.text import enumerate_some
 
 if TYPE_CHECKING:
@@ -41,6 +53,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+MARK_SECONDS: Final = 30.0
+"""A marker that is refused is offered again after as long: a store that is away costs a time-out each time."""
+UNMARKED: Final = "prune does not know that this restore needs its capture"
 _STAGES: Final = frozenset(Stage)
 
 
@@ -87,6 +102,25 @@ class Results:
                 absence.begin(error.message, now)
         for operation in session.open() if session.earlier else ():
             session.adopt(operation)
+
+    def mark(self, session: Session) -> None:
+        """Store that the restore has begun, before it waits, so that its capture is not pruned meanwhile; never raises.
+
+        A store that is away or refuses is asked again after a while; one that is ReadOnly is meant to stay so.
+        """
+        run, results, now = session.run, session.results, session.clock.monotonic()
+        if not run.started or now < results.mark_at or results.absence.lasts(now):
+            return
+        try:
+            backup, store = self._restore_points.backup(run), self._restore_points.store(run)
+            mark(store, marker_key(run), run, backup, cluster_id=cluster_id(self._cluster))
+        except VmServiceError as error:
+            if not results.refusal_to_mark:
+                log.warning("restore not marked", cause=error.message, hint=error.hint, consequence=UNMARKED)
+            lasting = isinstance(error, ForeignStorage | ReadOnlyStorage)
+            results.refusal_to_mark, results.mark_at = str(error), math.inf if lasting else now + MARK_SECONDS
+        else:
+            results.mark_at = math.inf
 
     def earlier(self, run: RestoreRun) -> Mapping[Part, Result]:
         """Return what earlier processes have ended with, without the courses of the VMs.

@@ -62,6 +62,10 @@ class ResultStore:
     """For how long the last refusal lets an operation that has ended be held open, in seconds."""
     refusal_announced: bool = False
     """Whether an Event says that an operation ended without its result being stored."""
+    mark_at: float = float("-inf")
+    """When it is to be told next that the restore has begun; never again once it has been."""
+    refusal_to_mark: str = ""
+    """Why it did not take that; the log says so once."""
     offered_at: float = float("-inf")
     """When the owed results were last offered to it outside of a poll."""
 

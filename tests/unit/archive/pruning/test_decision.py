@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velero_vmservice.archive.pruning.decision import (
-    Area,
-    Known,
-    StoredRun,
-    Verdict,
-    decide,
-    newest_drills,
-    runs_of,
-)
+from velero_vmservice.archive.pruning.decision import Known, Verdict, decide, newest_drills
+from velero_vmservice.archive.pruning.stored_runs import Area, StoredRun, runs_of
+from velero_vmservice.archive.pruning.unended import UnendedRestore
 from velero_vmservice.archive.store import StoredDocument
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,6 +16,15 @@ MONTH = timedelta(days=30)
 NAMES = ("nightly", "hourly", "weekly")
 
 names = st.frozensets(st.sampled_from(NAMES))
+ages = st.timedeltas(min_value=timedelta(days=-1), max_value=timedelta(days=400))
+unended = st.builds(
+    lambda name, capture, age: UnendedRestore(
+        name=name, started="20260101T000000Z", capture=capture, written=NOW - age, where=name
+    ),
+    st.sampled_from(NAMES),
+    st.sampled_from(["", *(f"captures/{name}/20260101T000000Z/" for name in NAMES)]),
+    ages,
+)
 known_sets = st.builds(
     Known,
     backups=names,
@@ -30,10 +33,10 @@ known_sets = st.builds(
     origin_known=st.booleans(),
     going_on=names,
     being_restored=names,
+    unended=st.lists(unended, max_size=2),
     newest_drills=st.frozensets(st.tuples(st.sampled_from(NAMES), st.just("20260101T000000Z"))),
     read_only=st.booleans(),
 )
-ages = st.timedeltas(min_value=timedelta(days=-1), max_value=timedelta(days=400))
 runs = st.builds(
     lambda area, name, offsets: StoredRun(
         area=area,
@@ -107,6 +110,7 @@ def test_a_run_is_removed_only_beside_whole_knowledge_and_a_day_after_its_last_w
     assert all(NOW - stored.written >= timedelta(days=1) for stored in run.documents)
     if run.area is Area.CAPTURE:
         assert run.name not in beside.backups | beside.archived | beside.being_restored
+        assert not any(restore.reads(run.prefix) for restore in beside.unended)
         assert beside.archive_read
         assert beside.origin_known
     else:
@@ -125,6 +129,8 @@ def test_more_backups_and_restores_never_let_more_be_removed(
         origin_known=beside.origin_known and more.origin_known,
         going_on=beside.going_on | more.going_on,
         being_restored=beside.being_restored | more.being_restored,
+        unended=[*beside.unended, *more.unended],
+        newest_drills=beside.newest_drills | more.newest_drills,
         read_only=beside.read_only or more.read_only,
     )
     if decide(run, both, now=NOW, older_than=older_than).removable:
