@@ -56,6 +56,10 @@ class TestApiServer(ClusterContract):
     def _namespace(self, stack: Stack) -> str:
         return stack.cluster.namespace(f"contract-{uuid.uuid4().hex[:8]}")
 
+    @pytest.fixture(name="group_versions")
+    def _group_versions(self, stack: Stack) -> set[str]:
+        return set(stack.release.groups)
+
 
 def test_wrong_secret_is_refused_in_words_without_the_secret(stack: Stack, tmp_path: Path) -> None:
     stack.store.create_bucket("guarded")
