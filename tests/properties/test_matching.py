@@ -1,4 +1,4 @@
-"""Whatever captures and VMs there are: a capture that is newer than its VMs is never preferred to one that is not."""
+"""Whatever captures and VMs there are: none that is newer than its VMs is preferred, none that lacks objects unsaid."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import m, vm
+from tests.unit.captures.matching.builders import capture
 from velero_vmservice.archive.facts import VmFacts
-from velero_vmservice.captures.matching.ranking import Candidate, Fit, best, by_restore_point, by_time, by_vms
+from velero_vmservice.captures.matching.candidate import Candidate
+from velero_vmservice.captures.matching.evidence import Fit
+from velero_vmservice.captures.matching.ranking import best, by_restore_point, by_time, by_vms
+from velero_vmservice.captures.matching.shortfall import fewer, lacks_of
 from velero_vmservice.velero.runs import CaptureRef, Maker
 from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION
 from velero_vmservice.vmoperator.virtual_machine import ObservedVm, read_vm
@@ -96,6 +100,51 @@ def test_the_ranking_does_not_depend_on_the_order_of_the_captures(
     shuffled = list(captures)
     random.shuffle(shuffled)
     assert by_vms(captures, live, mapping={}) == by_vms(shuffled, live, mapping={})
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Candidate]:
+    """Draw captures of one namespace, one a minute, whose VMs and services come, go, and are registered anew."""
+    captures = []
+    for minute in range(draw(st.integers(1, 6))):
+        uids = {name: draw(st.sampled_from(["1", "2"])) for name in draw(st.sets(st.sampled_from(NAMES)))}
+        services = {
+            name: tuple(draw(st.sets(st.sampled_from(NAMES), min_size=1)))
+            for name in draw(st.sets(st.sampled_from(["front", "back"])))
+        }
+        versions = {name: draw(VERSIONS) for name in uids}
+        captures.append(capture(minute, uids, services, versions=versions))
+    return captures
+
+
+@given(histories(), registered())
+def test_a_capture_with_fewer_objects_of_the_same_vms_is_never_chosen_silently(
+    captures: list[Candidate], live: dict[tuple[str, str], ObservedVm]
+) -> None:
+    chosen = best(by_vms(captures, live, mapping={}))
+    newest = captures[-1]
+    lacks = {chosen.candidate.ref: chosen.fewer} if chosen else {}
+    lacks[newest.ref] = fewer(lacks_of(captures)[newest.ref])
+    for taken in [newest, *([chosen.candidate] if chosen else [])]:
+        named = {lack.ref for lack in lacks[taken.ref]}
+        for earlier in captures:
+            of_its_vms = {
+                ref
+                for ref, application in earlier.objects.items()
+                if any(("shop", name) in taken.vms for name in application.vms)
+            }
+            assert earlier.started >= taken.started or of_its_vms - taken.objects.keys() <= named
+
+
+@given(histories(), registered())
+def test_a_capture_that_may_be_of_a_recovery_is_chosen_only_where_fewer_objects_are_allowed(
+    captures: list[Candidate], live: dict[tuple[str, str], ObservedVm]
+) -> None:
+    matches = by_vms(captures, live, mapping={})
+    chosen = best(matches)
+    assert chosen is None or not chosen.recovering
+    allowed = best(matches, allow_fewer=True)
+    assert chosen is None or allowed == chosen
 
 
 @given(candidates(), st.integers(0, 50))

@@ -15,6 +15,7 @@ from velero_vmservice.kube.manifest import CAPTURED_KINDS, ObjectRef
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from velero_vmservice.archive.findings import ApplicationVerdict
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.archive.topology import Topology
@@ -64,6 +65,26 @@ class ObjectName:
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.kind.name, self.namespace, self.name)))
+
+
+def sealed_applications(
+    store: ObjectStore, seal: Seal, *, namespaces: Collection[str] = ()
+) -> Sequence[CapturedApplication]:
+    """Return the applications as the seal has them, those of an earlier release as `applications_of` does."""
+    if seal.applications is None:
+        return applications_of(store, seal, namespaces=namespaces)
+    return [_of_verdict(verdict) for verdict in seal.applications if not namespaces or verdict.namespace in namespaces]
+
+
+def _of_verdict(verdict: ApplicationVerdict) -> CapturedApplication:
+    kinds = {kind.name: kind for kind in CAPTURED_KINDS}
+    return CapturedApplication(
+        name=ObjectRef(kinds[verdict.kind], verdict.namespace, verdict.name),
+        objects=tuple(
+            ObjectRef(kinds[part.kind], verdict.namespace, part.name) for part in verdict.objects if part.kind in kinds
+        ),
+        vms=verdict.vms,
+    )
 
 
 def applications_of(

@@ -9,10 +9,11 @@ import click
 
 from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.cli.access import live
+from velero_vmservice.cli.captures.choice import choice_of_capture
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping, restore_policies, table_output
 from velero_vmservice.cli.registration.override import demand_supported, remark_unmatched
-from velero_vmservice.cli.restore_target import beyond_words, choice_of_capture, demand_known, target
+from velero_vmservice.cli.restore_target import beyond_words, demand_known, target
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Sentences, Table
 from velero_vmservice.cli.views.vadp import with_vadp
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from velero_vmservice.archive.networks import RecordedNetwork
-    from velero_vmservice.cli.restore_target import Chosen, Target
+    from velero_vmservice.cli.captures.choice import Chosen
+    from velero_vmservice.cli.restore_target import Target
     from velero_vmservice.documents import Dropped
     from velero_vmservice.restore.dry_run import Planned
     from velero_vmservice.restore.policy import RestorePolicy

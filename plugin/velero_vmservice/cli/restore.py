@@ -16,6 +16,7 @@ from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import live
+from velero_vmservice.cli.captures.choice import choice_of_capture
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.options import as_options, examples, namespace_mapping, restore_policies
 from velero_vmservice.cli.plan import show_plan
@@ -26,7 +27,6 @@ from velero_vmservice.cli.views.table import Output
 from velero_vmservice.cli.views.vadp import vadp_line
 from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, RESTORE, compact_time
-from velero_vmservice.preflight.choosing import LATEST, MATCH
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
 from velero_vmservice.restore.policy import for_restore
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice import app
-    from velero_vmservice.cli.restore_target import Chosen, Target
+    from velero_vmservice.cli.captures.choice import Chosen
+    from velero_vmservice.cli.restore_target import Target
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.velero.runs import Replay, RestoreRun
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     shell_complete=live(RESTORE),
     help="Go on with a Velero restore: its backup, mapping and policies.",
 )
-@restore_target.choice_of_capture
+@choice_of_capture
 @namespace_mapping
 @restore_policies
 @click.option("--dry-run", is_flag=True, help="Print the plan of this restore, as `plan` does, and write nothing.")
@@ -102,7 +103,7 @@ def restore(
     _prepare_registration(plugin, run, effective, replays)
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
-    again = run.again if choice.capture in (LATEST, MATCH) else terminal.invocation()  # it may mean another one then
+    again = run.again if choice.may_change else terminal.invocation()
     tasks = _followed(plugin, run, again, timeout=timeout)
     if unfinished := len(replays) - sum(task.over for task in tasks):
         terminal.complain(

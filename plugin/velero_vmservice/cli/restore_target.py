@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING
 
-import click
-
-from velero_vmservice.captures.applications import ObjectName, applications_of, chosen
-from velero_vmservice.captures.matching import ranking
-from velero_vmservice.captures.matching.choosing import MatchRequest
-from velero_vmservice.captures.matching.ranking import Fit
+from velero_vmservice.captures.applications import applications_of, chosen
 from velero_vmservice.cli import access
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.choice import capture_of
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import namespaces_option
 from velero_vmservice.cli.views import terminal
-from velero_vmservice.errors import InvalidItem, NotRestorable
 from velero_vmservice.kube.manifest import RESTORE, Manifest, ObjectRef
-from velero_vmservice.preflight.choosing import LATEST, MATCH
 from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.velero.runs import RestoreRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from velero_vmservice.app import App
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.captures.applications import CapturedApplication
+    from velero_vmservice.cli.captures.choice import Chosen
     from velero_vmservice.settings.reading import Settings
-    from velero_vmservice.velero.runs import CaptureRef, Replay
-
-Result = TypeVar("Result")
-
-_NONE_FITS: Final = "no capture is known to fit the VMs that are registered"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """What of which capture is restored, as the options of a command say it."""
-
-    capture: str = ""
-    """NAME, NAME/TIME, `latest` or `match`; '' where a Backup or a Restore is named."""
-    allow_newer: bool = False
-    namespaces: tuple[str, ...] = ()
-    objects: tuple[ObjectName, ...] = ()
-    applications: tuple[str, ...] = ()
-
-    @property
-    def narrows(self) -> bool:
-        """Whether it leaves anything of the capture out."""
-        return bool(self.namespaces or self.objects or self.applications)
+    from velero_vmservice.velero.runs import Replay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,58 +35,6 @@ class Target:
     run: RestoreRun
     applications: Sequence[CapturedApplication] = field(default=())
     """The applications that objects or applications were named of; none where the whole capture is meant."""
-
-
-def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
-    """Give a command the options that choose a capture and a part of it, which it gets as the argument `choice`."""
-
-    @click.option(
-        "--from",
-        "capture",
-        default="",
-        metavar="CAPTURE",
-        shell_complete=capture_names(LATEST, MATCH),
-        help="Read this capture: NAME, NAME/TIME, `latest`, or `match` for the one that fits the registered VMs best.",
-    )
-    @click.option("--allow-newer", is_flag=True, help="Let `--from match` take a capture that is newer than its VMs.")
-    @namespaces_option("Objects of this namespace alone; repeatable. All without it.")
-    @click.option(
-        "--object",
-        "objects",
-        multiple=True,
-        metavar="KIND/NAME",
-        callback=_object_names,
-        help="Objects that belong together with this one alone; repeatable.",
-    )
-    @click.option(
-        "--application",
-        "applications",
-        multiple=True,
-        metavar="NAME",
-        help="The application that this group or service belongs to alone; repeatable.",
-    )
-    @functools.wraps(command)
-    def called(
-        *,
-        capture: str,
-        allow_newer: bool,
-        namespaces: tuple[str, ...],
-        objects: tuple[ObjectName, ...],
-        applications: tuple[str, ...],
-        **others: Any,
-    ) -> Result:
-        choice = Chosen(
-            capture=capture,
-            allow_newer=allow_newer,
-            namespaces=namespaces,
-            objects=objects,
-            applications=applications,
-        )
-        if allow_newer and capture != MATCH:
-            raise WrongUsage("--allow-newer is about --from match alone", hint="leave it out: a capture is named")
-        return command(choice=choice, **others)
-
-    return called
 
 
 def target(
@@ -156,7 +75,7 @@ def of_capture(
     plugin: App, settings: Settings, choice: Chosen, mapping: Mapping[str, str]
 ) -> tuple[Manifest, RestoreRun]:
     """Return the restore that a capture would get; raises as `target`."""
-    ref = _capture(plugin, choice, mapping)
+    ref = capture_of(plugin, choice, mapping)
     manifest = _manifest(ref.name, settings.velero_namespace, mapping, choice)
     return manifest, RestoreRun.read(manifest, capture=ref)
 
@@ -215,52 +134,12 @@ def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:
         )
 
 
-def _object_names(
-    _context: click.Context, _parameter: click.Parameter, references: tuple[str, ...]
-) -> tuple[ObjectName, ...]:
-    try:
-        return tuple(map(ObjectName.read, references))
-    except InvalidItem as error:
-        raise WrongUsage(error.message, hint=error.hint) from None
-
-
 def _manifest(name: str, velero_namespace: str, mapping: Mapping[str, str], choice: Chosen) -> Manifest:
     """Return a Restore that Velero does not have, of the namespaces that are chosen."""
     content = run_of(name, namespace=velero_namespace, mapping=mapping, annotations={}).editable()
     if choice.namespaces:
         content["spec"]["includedNamespaces"] = list(choice.namespaces)
     return Manifest(content)
-
-
-def _capture(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
-    """Return the capture to read; says which it is where that was not named."""
-    if choice.capture == MATCH:
-        return _matching(plugin, choice, mapping)
-    if choice.capture != LATEST:
-        return plugin.catalogue.find(choice.capture).ref
-    capture = plugin.capture_choice.latest(choice.namespaces).ref
-    terminal.remark(f"the latest capture is {capture}")
-    return capture
-
-
-def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
-    application = choice.applications[0] if len(choice.applications) == 1 else ""
-    ranked = plugin.capture_choice.ranked(
-        MatchRequest(namespaces=choice.namespaces, application=application, mapping=mapping)
-    )
-    for problem in ranked.problems:
-        terminal.remark(problem)
-    best = ranking.best(ranked.matches, allow_newer=choice.allow_newer)
-    if best is None:
-        first = ranked.matches[0]
-        evidence = f"{first.candidate.ref} is {first.fit}: {ranking.counted(first.vms) or 'it has no VM'}"
-        if first.fit is Fit.NEWER:
-            hint = "use --allow-newer, or bring the VMs back from a newer restore point"
-        else:
-            hint = "see `velero-vmservice match`, and name a capture: --from NAME/TIME"
-        raise NotRestorable(f"{_NONE_FITS}: {evidence}", hint=hint)
-    terminal.remark(f"the best match is {best.candidate.ref}, {best.fit}: {ranking.counted(best.vms)}")
-    return best.candidate.ref
 
 
 def _narrowed(whole: Target, choice: Chosen) -> Target:

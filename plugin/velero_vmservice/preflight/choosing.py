@@ -1,63 +1,51 @@
-"""The newest capture that holds an application: what a check or a drill is made from where none is named."""
+"""The capture that a check or a drill is made from: one that is named, the latest, or the one that fits best."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from velero_vmservice.captures.matching import ranking
-from velero_vmservice.captures.matching.choosing import MatchRequest
-from velero_vmservice.errors import Corrupt, NotFound, NotRestorable
+from velero_vmservice.captures.matching.choosing import LATEST, MatchRequest
+from velero_vmservice.errors import NotRestorable
 from velero_vmservice.preflight.captured import read_captured
-from velero_vmservice.preflight.checklist import bears_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from velero_vmservice.captures.catalogue import Catalogue
     from velero_vmservice.captures.matching.choosing import CaptureChoice
+    from velero_vmservice.captures.matching.shortfall import Lack
     from velero_vmservice.preflight.captured import CapturedApplications
 
-LATEST: Final = "latest"
-MATCH: Final = "match"
-"""The words that `--from` reserves."""
-MOST_READ: Final = 50
-"""Captures that are read, the newest first."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenCapture:
+    """What a check or a drill is made from."""
+
+    captured: CapturedApplications
+    lacks: Sequence[Lack] = ()
+    """What it does not hold, though an earlier one does."""
+    remarks: Sequence[str] = ()
+    """Which captures are passed over or could not be read, and why, in sentences."""
 
 
-def named(catalogue: Catalogue, reference: str, names: Collection[str], *, location: str = "") -> CapturedApplications:
+def named(
+    catalogue: Catalogue, choice: CaptureChoice, reference: str, names: Collection[str], *, location: str = ""
+) -> ChosenCapture:
     """Return the capture NAME or NAME/TIME, or the latest one that holds the applications; raises as both do."""
-    if reference == LATEST:
-        return latest(catalogue, names, location=location)
-    return read_captured(catalogue.find(reference, location=location))
+    if reference != LATEST:
+        capture = catalogue.find(reference, location=location)
+        return ChosenCapture(captured=read_captured(capture), lacks=choice.lacks(capture))
+    latest = choice.latest(applications=names, location=location)
+    return ChosenCapture(captured=read_captured(latest.capture), lacks=latest.lacks, remarks=latest.passed_over)
 
 
-def latest(catalogue: Catalogue, names: Collection[str], *, location: str = "") -> CapturedApplications:
-    """Return the newest sealed capture that holds these applications, or the newest where none is named.
-
-    A damaged capture is passed over. Raises `NotFound` if there is none, and what the catalogue raises.
-    """
-    listing = catalogue.list(location=location)
-    for capture in [capture for capture in listing.captures if capture.sealed][:MOST_READ]:
-        try:
-            captured = read_captured(capture)
-        except (Corrupt, NotFound, NotRestorable):
-            continue
-        if all(any(bears_one_of(each, [name]) for each in captured.applications) for name in names):
-            return captured
-    if listing.unread:
-        raise listing.unread[0]
-    what = f"holds {', '.join(names)}" if names else "is there"
-    raise NotFound(
-        f"no sealed capture {what}", hint="capture now: velero-vmservice capture -n NAMESPACE --vadp-job JOB"
-    )
-
-
-def matching(choice: CaptureChoice, names: Sequence[str]) -> tuple[CapturedApplications, Sequence[str]]:
+def matching(choice: CaptureChoice, names: Sequence[str]) -> ChosenCapture:
     """Return the capture that fits the VMs as they are registered now best, as a restore would choose it.
 
-    With it comes what could not be read: a better capture may be among it. Where not one application is named, all VMs
-    of a capture are compared. Raises `NotRestorable` if no capture is known to fit, `Corrupt` for a damaged one, and
-    what cluster and stores raise.
+    Where not one application is named, all VMs of a capture are compared. Raises `NotRestorable` if no capture is known
+    to fit, `Corrupt` for a damaged one, and what cluster and stores raise.
     """
     application = names[0] if len(names) == 1 else ""
     ranked = choice.ranked(MatchRequest(application=application))
@@ -67,4 +55,5 @@ def matching(choice: CaptureChoice, names: Sequence[str]) -> tuple[CapturedAppli
             "no capture is known to fit the VMs that are registered now",
             hint="see velero-vmservice match, and name a capture: --from NAME/TIME",
         )
-    return read_captured(ranked.stored[best.candidate.ref]), ranked.problems
+    captured = read_captured(ranked.stored[best.candidate.ref])
+    return ChosenCapture(captured=captured, lacks=best.lacks, remarks=ranked.problems)

@@ -38,6 +38,11 @@ class Scene:
     def come_back(self, version: str = OLD, namespace: str = NAMESPACE) -> None:
         self.world.register(version, uid="new", namespace=namespace)
 
+    def take_during_recovery(self) -> str:
+        """Let the VMs come back and be captured before any group or service is."""
+        self.come_back(NEW)
+        return str(self.world.take_as_is().ref)
+
     def restore(self, *arguments: str, typed: str = "") -> Ran:
         return self.command("restore", *arguments, typed=typed)
 

@@ -196,7 +196,7 @@ def test_help_has_the_exit_codes_and_examples(command: CommandLine) -> None:
         (("run", "shop/unknown", "--from", "gold"), 2, "the capture has no application shop/unknown"),
         (("run", "--from", "unknown"), 1, "no bucket has a capture named unknown"),
         (("run", "--into", "drill", "--namespace-mapping", "shop:drill"), 2, "say the same"),
-        (("shop/unknown",), 1, "no sealed capture holds shop/unknown"),
+        (("shop/unknown",), 1, "no bucket has a sealed capture with application shop/unknown"),
         (("show", "gold"), 1, "no drill gold is stored"),
     ],
 )

@@ -77,7 +77,7 @@ def test_the_newest_capture_that_holds_an_application_is_the_latest(world: World
     assert ran.rows[2][:3] == ["restorable", "shop/shop", "shop"]
     missing = command("preflight", "--restore", "new", "--from", "latest", "ghost")
     assert (missing.code, missing.out) == (1, "")
-    assert "no sealed capture holds ghost" in missing.err
+    assert "no bucket has a sealed capture with application ghost" in missing.err
 
 
 def test_a_vm_that_is_there_is_in_the_way_of_a_new_one(world: World, command: CommandLine) -> None:

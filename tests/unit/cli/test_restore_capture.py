@@ -147,6 +147,7 @@ def test_a_restore_that_was_stopped_goes_on_with_the_same_capture(scene: Scene) 
     [
         (("nightly", "--from", "latest"), 2, "name one of a BACKUP, a capture with --from, or a restore"),
         (("--from", "latest", "--allow-newer"), 2, "--allow-newer is about --from match alone"),
+        (("nightly", "--allow-fewer-objects"), 2, "--allow-fewer-objects is about --from alone"),
         (("--from", "latest", "--object", "Pod/web"), 2, '"Pod/web" names no captured object'),
         (("--from", "latest", "--application", "nothing"), 1, "the capture has no application nothing"),
         (("--from", "unknown"), 1, "no bucket has a capture named unknown"),

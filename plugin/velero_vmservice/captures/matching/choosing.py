@@ -1,31 +1,36 @@
-"""Reads what `matching` decides on: the captures of all buckets with their VMs, and the VMs that are registered now."""
+"""Chooses a capture: the latest, or the one that fits the VMs that are registered now, and what speaks against it."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.archive.facts import NamespaceFacts, VmFacts
-from velero_vmservice.archive.schema import moment
-from velero_vmservice.archive.store import READERS, read_facts
-from velero_vmservice.captures.applications import applications_of
-from velero_vmservice.captures.matching import ranking
-from velero_vmservice.captures.matching.ranking import Candidate
-from velero_vmservice.errors import NotFound, VmServiceError, as_ours
+from velero_vmservice.captures.matching import ranking, shortfall
+from velero_vmservice.captures.matching.reading import Part, ReadCaptures, read_captures
+from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
-from velero_vmservice.vmoperator.virtual_machine import read_vm
+from velero_vmservice.vmoperator.virtual_machine import is_recorded, read_vm
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from velero_vmservice.archive.schema import Seal
     from velero_vmservice.captures.catalogue import Catalogue, StoredCapture
-    from velero_vmservice.captures.matching.ranking import Match, VmName
+    from velero_vmservice.captures.matching.candidate import Candidate, VmName
+    from velero_vmservice.captures.matching.ranking import Match
+    from velero_vmservice.captures.matching.shortfall import Lack
+    from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.velero.runs import CaptureRef
     from velero_vmservice.vmoperator.virtual_machine import ObservedVm
+
+LATEST: Final = "latest"
+MATCH: Final = "match"
+"""The words that `--from` reserves."""
+MOST_COMPARED: Final = 500
+"""Captures that are read at most, the newest first."""
+EARLIER: Final = 20
+"""Captures before the chosen one that are read to see whether it lacks anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,19 @@ class Ranking:
     stored: Mapping[CaptureRef, StoredCapture]
     problems: Sequence[str]
     """What could not be read, in sentences: a better capture may be among it."""
+    unread: int = 0
+    """How many older captures were not compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """The newest capture that holds what is asked for."""
+
+    capture: StoredCapture
+    lacks: Sequence[Lack]
+    """What it does not hold, though an earlier one does."""
+    passed_over: Sequence[str] = ()
+    """Why newer captures are not meant, in sentences."""
 
 
 class CaptureChoice:
@@ -61,60 +79,106 @@ class CaptureChoice:
         self._catalogue = catalogue
         self._cluster = cluster
 
-    def latest(self, namespaces: Collection[str] = ()) -> StoredCapture:
-        """Return the newest sealed capture, of these namespaces where there are any.
+    def latest(
+        self, namespaces: Collection[str] = (), applications: Collection[str] = (), *, location: str = ""
+    ) -> Latest:
+        """Return the newest sealed capture, of these namespaces and with these applications where any are named.
 
-        Raises `NotFound` if there is none, and the error of a bucket that could not be listed where it may lie there.
+        One that holds nothing, or that cannot be read, is passed over. Raises `NotFound` if there is none, and the
+        error of a bucket that could not be listed where it may lie there.
         """
-        listing = self._catalogue.list()
-        if listing.unread:
-            raise listing.unread[0]
-        for capture in listing.captures:
-            if capture.sealed and _is_about(capture, namespaces):
-                return capture
-        about = f" of namespace {', '.join(sorted(namespaces))}" if namespaces else ""
-        raise NotFound(f"no bucket has a sealed capture{about}", hint="list them: velero-vmservice captures list")
+        listing = self._catalogue.list(location=location)
+        sealed = _sealed(listing.captures, namespaces)
+        newest = None
+        for known in read_captures(sealed, Part(namespaces=tuple(namespaces)), most=MOST_COMPARED):
+            newest = newest or next((each for each in known.candidates if _is_meant(each, applications)), None)
+            if newest is not None and _enough_before(newest, known.candidates):
+                break
+        if newest is None:
+            if listing.unread:
+                raise listing.unread[0]
+            raise _none(namespaces, applications)
+        return Latest(
+            capture=known.stored[newest.ref],
+            lacks=shortfall.lacks_of(known.candidates)[newest.ref],
+            passed_over=list(_passed_over(newest, known, applications)),
+        )
+
+    def lacks(self, capture: StoredCapture, namespaces: Collection[str] = ()) -> Sequence[Lack]:
+        """Return what a sealed capture does not hold, though one of those before it does; raises as catalogues do.
+
+        Of a capture that cannot be read nothing is known: what is wrong with it is said where it is restored.
+        """
+        earlier = [
+            each
+            for each in _sealed(self._catalogue.list().captures, namespaces)
+            if each.run.started < capture.run.started and each.ref != capture.ref
+        ]
+        for known in read_captures([capture, *earlier], Part(namespaces=tuple(namespaces)), most=EARLIER + 1):
+            if capture.ref in known.unusable:
+                break
+        return shortfall.lacks_of(known.candidates).get(capture.ref, ())
 
     def ranked(self, request: MatchRequest) -> Ranking:
         """Return the sealed captures that the request is about, the best first.
 
-        Raises `NotFound` if there is none, and what cluster and catalogue raise.
+        They are read the newest first, until one fits and enough before it are known. Raises `NotFound` if there is
+        none, and what cluster and catalogue raise.
         """
         listing = self._catalogue.list()
-        problems = [f"not searched: {error.message}" for error in listing.unread]
-        sealed = [capture for capture in listing.captures if capture.sealed and _is_about(capture, request.namespaces)]
-        seals = self._catalogue.seals(sealed)
-        candidates, stored = list[Candidate](), dict["CaptureRef", "StoredCapture"]()
-        readable = [capture for capture in sealed if capture.ref in seals.whole]
-        with ThreadPoolExecutor(READERS, thread_name_prefix="match") as readers:
-            answers = readers.map(lambda capture: _candidate(capture, seals.whole[capture.ref], request), readable)
-            for capture, answer in zip(readable, answers, strict=True):
-                if isinstance(answer, VmServiceError):
-                    problems.append(f"capture {capture.ref} is left out: {answer.message}")
-                elif answer is not None:
-                    candidates.append(answer)
-                    stored[capture.ref] = capture
-        problems += [f"capture {ref} is left out: {error.message}" for ref, error in seals.unusable.items()]
-        if not candidates and listing.unread:
-            raise listing.unread[0]
-        if not candidates:
-            raise _none(request)
-        return Ranking(matches=self._matches(candidates, request), stored=stored, problems=problems)
+        sealed = _sealed(listing.captures, request.namespaces)
+        part = Part(namespaces=request.namespaces, application=request.application)
+        live, known, matches = _LiveVms(self._cluster, request), ReadCaptures(), list["Match"]()
+        for known in read_captures(sealed, part, most=MOST_COMPARED):
+            matches = list(_ranked(known.candidates, live, request))
+            best = ranking.best(matches)
+            if best is not None and _enough_before(best.candidate, known.candidates):
+                break
+        if not matches:
+            if listing.unread:
+                raise listing.unread[0]
+            raise _none(request.namespaces, (request.application,) if request.application else ())
+        return Ranking(
+            matches=matches,
+            stored=known.stored,
+            problems=[*(f"not searched: {error.message}" for error in listing.unread), *_left_out(known.unusable)],
+            unread=known.unread,
+        )
 
-    def _matches(self, candidates: Sequence[Candidate], request: MatchRequest) -> Sequence[Match]:
-        if request.restore_point:
-            return ranking.by_restore_point(candidates, request.restore_point, job=request.job)
-        if request.time is not None:
-            return ranking.by_time(candidates, request.time)
-        return ranking.by_vms(candidates, self._live(candidates, request.mapping), mapping=request.mapping)
 
-    def _live(self, candidates: Iterable[Candidate], mapping: Mapping[str, str]) -> Mapping[VmName, ObservedVm]:
-        namespaces = sorted({mapping.get(name[0], name[0]) for candidate in candidates for name in candidate.vms})
+class _LiveVms:
+    """The VMs as they are registered, each namespace listed once."""
+
+    def __init__(self, cluster: Cluster, request: MatchRequest) -> None:
+        self._cluster = cluster
+        self._mapping = request.mapping
+        self._whole = not request.application
+        self._by_namespace: dict[str, Mapping[VmName, ObservedVm]] = {}
+
+    def of(self, candidates: Iterable[Candidate]) -> Mapping[VmName, ObservedVm]:
+        """Return the VMs where the captured ones come back; of an application those of its names alone."""
+        names = {(self._mapping.get(name[0], name[0]), name[1]) for candidate in candidates for name in candidate.vms}
         live = dict["VmName", "ObservedVm"]()
-        for namespace in namespaces:
-            vms = self._cluster.read_all(VIRTUAL_MACHINE, namespace, read_vm)
-            live |= {(namespace, vm.name): vm for vm in vms}
-        return live
+        for namespace in sorted({name[0] for name in names}):
+            if namespace not in self._by_namespace:
+                observed = self._cluster.read_all(
+                    VIRTUAL_MACHINE, namespace, lambda vm: read_vm(vm) if is_recorded(vm) else None
+                )
+                self._by_namespace[namespace] = {(namespace, vm.name): vm for vm in observed if vm is not None}
+            live |= self._by_namespace[namespace]
+        return live if self._whole else {name: vm for name, vm in live.items() if name in names}
+
+
+def _ranked(candidates: Sequence[Candidate], live: _LiveVms, request: MatchRequest) -> Sequence[Match]:
+    if request.restore_point:
+        return ranking.by_restore_point(candidates, request.restore_point, job=request.job)
+    if request.time is not None:
+        return ranking.by_time(candidates, request.time)
+    return ranking.by_vms(candidates, live.of(candidates), mapping=request.mapping)
+
+
+def _sealed(captures: Iterable[StoredCapture], namespaces: Collection[str]) -> Sequence[StoredCapture]:
+    return [capture for capture in captures if capture.sealed and _is_about(capture, namespaces)]
 
 
 def _is_about(capture: StoredCapture, namespaces: Collection[str]) -> bool:
@@ -126,61 +190,36 @@ def _is_about(capture: StoredCapture, namespaces: Collection[str]) -> bool:
     )
 
 
-def _candidate(capture: StoredCapture, seal: Seal, request: MatchRequest) -> Candidate | VmServiceError | None:
-    """Return a capture with its VMs, None if it is not of the application, or why its documents cannot be used."""
-    try:
-        vms = dict(_vms(capture, seal, request))
-        if request.application:
-            names = _of_application(capture, seal, request)
-            if names is None:
-                return None
-            vms = {name: vm for name, vm in vms.items() if name in names}
-    except Exception as raised:  # noqa: BLE001 - the answer for this capture; the others are of use without it
-        return as_ours(raised, f"the capture {capture.ref}")
-    return Candidate(
-        ref=capture.ref,
-        started=moment(capture.run.started),
-        job=seal.vadp.job,
-        restore_point=seal.vadp.restore_point,
-        vms=vms,
-    )
-
-
-def _vms(capture: StoredCapture, seal: Seal, request: MatchRequest) -> Iterator[tuple[VmName, VmFacts]]:
-    """Yield the VMs that belong in the job of a capture, with what its facts know of them."""
-    if request.restore_point or request.time is not None:
-        return  # which VMs are there decides nothing
-    digests = {sealed.key: sealed.sha256 for sealed in seal.namespaces}
-    known = dict[str, NamespaceFacts | None]()
-    for key, version in sorted(seal.vadp.machines.items()):
-        namespace, _, name = key.partition("/")
-        if request.namespaces and namespace not in request.namespaces:
-            continue
-        if namespace not in known:
-            known[namespace] = _facts(capture, namespace, digests.get(capture.run.namespace_key(namespace), ""))
-        facts = known[namespace]
-        vm = facts.by_name.get(name) if facts else None
-        yield (namespace, name), vm or VmFacts(name=name, backup_version=version)
-
-
-def _facts(capture: StoredCapture, namespace: str, sha256: str) -> NamespaceFacts | None:
-    if not sha256:
-        return None
-    return read_facts(capture.store, capture.run, namespace, sha256=sha256)
-
-
-def _of_application(capture: StoredCapture, seal: Seal, request: MatchRequest) -> Collection[VmName] | None:
-    applications = [
-        entry
-        for entry in applications_of(capture.store, seal, namespaces=request.namespaces)
-        if entry.is_named(request.application)
-    ]
+def _is_meant(candidate: Candidate, applications: Collection[str]) -> bool:
     if not applications:
-        return None
-    return {(entry.name.namespace, name) for entry in applications for name in entry.vms}
+        return not candidate.is_empty
+    return all(_holds(candidate, name) for name in applications)
 
 
-def _none(request: MatchRequest) -> NotFound:
-    about = f" of namespace {', '.join(request.namespaces)}" if request.namespaces else ""
-    about += f" with application {request.application}" if request.application else ""
+def _holds(candidate: Candidate, name: str) -> bool:
+    """Say whether NAME or NAMESPACE/NAME is a group, a service, or a VM without an application."""
+    alone = (text for namespace, vm in candidate.vms for text in (vm, f"{namespace}/{vm}"))
+    return any(application.is_named(name) for application in candidate.objects.values()) or name in alone
+
+
+def _enough_before(chosen: Candidate, candidates: Iterable[Candidate]) -> bool:
+    return sum(candidate.started < chosen.started for candidate in candidates) >= EARLIER
+
+
+def _left_out(unusable: Mapping[CaptureRef, VmServiceError]) -> Iterable[str]:
+    return (f"capture {ref} is left out: {error.message}" for ref, error in unusable.items())
+
+
+def _passed_over(chosen: Candidate, known: ReadCaptures, applications: Collection[str]) -> Iterable[str]:
+    for candidate in known.candidates:
+        if candidate.started > chosen.started:
+            what = f"does not hold {', '.join(applications)}" if applications else "holds no group, service or VM"
+            yield f"capture {candidate.ref} is passed over: it {what}"
+    newer = {ref: error for ref, error in known.unusable.items() if ref.started > chosen.ref.started}
+    yield from _left_out(newer)
+
+
+def _none(namespaces: Collection[str], applications: Collection[str]) -> NotFound:
+    about = f" of namespace {', '.join(sorted(namespaces))}" if namespaces else ""
+    about += f" with application {', '.join(applications)}" if applications else ""
     return NotFound(f"no bucket has a sealed capture{about}", hint="list them: velero-vmservice captures list")

@@ -2,105 +2,38 @@
 
 VM Operator counts the versions of a VM's record and writes the number on the VirtualMachine. It goes on counting while
 the VM lives, so after a restore a capture is usually older than its VMs, and the newest such capture fits best. A
-capture that is newer than its VMs describes what they have not been yet.
+capture that is newer than its VMs describes what they have not been yet. However well it fits, a capture that lacks
+what an earlier one holds may have been taken while an application was away: it comes after those that lack nothing.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.archive.facts import difference
+from velero_vmservice.captures.matching import shortfall
+from velero_vmservice.captures.matching.evidence import Fit, Presence, compared, evidence_of, fit_of
 from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from velero_vmservice.archive.facts import VmFacts
+    from velero_vmservice.captures.matching.candidate import Candidate, VmName
+    from velero_vmservice.captures.matching.evidence import VmEvidence
+    from velero_vmservice.captures.matching.shortfall import Lack
     from velero_vmservice.velero.runs import CaptureRef
     from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
-VmName = tuple[str, str]
-"""Namespace and name of a VM."""
 
+class Timing(StrEnum):
+    """When a capture was taken, seen from the run of the VADP job that made a restore point."""
 
-class Fit(StrEnum):
-    """How a capture compares with what it is to be restored for; in order of preference."""
-
-    EXACT = "exact"
-    OLDER = "older"
-    """It is older than its VMs, or than the restore point: what changed since is not in it."""
-    UNKNOWN = "unknown"
-    """Nothing that was recorded on both sides can be compared."""
-    NEWER = "newer"
-    """It is newer than at least one of its VMs, or than the restore point."""
-    UNRELATED = "unrelated"
-    """Other VMs bear the names of its own."""
-
-
-class Presence(StrEnum):
-    """Whether a captured VM is there."""
-
-    REGISTERED = "registered"
-    MISSING = "missing"
-    ANOTHER = "another VM"
-    """A VM of that name with other UUIDs."""
-
-
-class Uuids(StrEnum):
-    """How the UUIDs of a VM compare with the captured ones."""
-
-    EQUAL = "equal"
-    DIFFERENT = "different"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A sealed capture, with its VMs as it has them."""
-
-    ref: CaptureRef
-    started: datetime
-    job: str = ""
-    restore_point: str = ""
-    vms: Mapping[VmName, VmFacts]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VmEvidence:
-    """What one VM says about a capture."""
-
-    name: VmName
-    """In the capture."""
-    presence: Presence
-    captured: str
-    """The backup version that the capture has; '' where it has none."""
-    live: str = ""
-    """The backup version on the VirtualMachine; '' where there is none."""
-    uuids: Uuids = Uuids.UNKNOWN
-
-    @property
-    def age(self) -> VersionAge:
-        """The version on the VirtualMachine against the captured one."""
-        return compare_versions(self.live, self.captured)
-
-    @property
-    def fit(self) -> Fit:
-        """What this VM alone says."""
-        match self.presence, self.age:
-            case Presence.ANOTHER, _:
-                return Fit.UNRELATED
-            case Presence.REGISTERED, VersionAge.EQUAL:
-                return Fit.EXACT
-            case Presence.REGISTERED, VersionAge.OLDER:
-                return Fit.NEWER
-            case Presence.REGISTERED, VersionAge.NEWER:
-                return Fit.OLDER
-            case _:
-                return Fit.UNKNOWN
+    BEFORE = "taken before the job made the restore point"
+    UNCHANGED = "taken after it, and no VM was recorded in between"
+    CHANGED = "taken after it, and a VM was recorded in between"
+    UNSURE = "taken after it; whether a VM was changed in between is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +44,35 @@ class Match:
     fit: Fit
     vms: Sequence[VmEvidence] = ()
     """By name; none where a restore point or a time decides."""
+    lacks: Sequence[Lack] = ()
+    """What earlier captures hold and this one does not."""
+    timing: Timing | None = None
+    """None unless it belongs to the restore point that is asked for."""
+
+    @property
+    def captured(self) -> Sequence[VmEvidence]:
+        """The VMs that it has."""
+        return [vm for vm in self.vms if vm.presence is not Presence.UNCAPTURED]
 
     @property
     def compared(self) -> int:
-        """How many VMs have a version on both sides."""
-        return sum(vm.fit in _COMPARED for vm in self.vms)
+        """How many of them have a version on both sides."""
+        return len(compared(self.captured))
+
+    @property
+    def fewer(self) -> Sequence[Lack]:
+        """What a restore from it would leave out, though an earlier capture has it."""
+        return shortfall.fewer(self.lacks)
+
+    @property
+    def recovering(self) -> bool:
+        """Whether it may have been taken while an application was away."""
+        return any(lack.recovering for lack in self.lacks)
 
 
-_ORDER: Final = tuple(Fit)
-_COMPARED: Final = frozenset({Fit.EXACT, Fit.OLDER, Fit.NEWER})
-_WORST_FIRST: Final = (Fit.NEWER, Fit.OLDER, Fit.EXACT)
+_CLASSES: Final = ({Fit.EXACT}, {Fit.OLDER, Fit.PARTIAL}, {Fit.UNKNOWN}, {Fit.NEWER}, {Fit.UNRELATED})
+"""In order of preference; the newest of a class is its best, of newer captures the least new."""
+_FITTING: Final = frozenset({Fit.EXACT, Fit.OLDER, Fit.PARTIAL})
 
 
 def by_vms(
@@ -133,91 +85,93 @@ def by_vms(
         live: the VirtualMachines as they are.
         mapping: the namespaces that a restore moves, as the VMs are looked for where it brings them back.
     """
+    known = list(candidates)
+    lacks = shortfall.lacks_of(known)
     matches = []
-    for candidate in candidates:
-        evidence = [
-            _evidence(name, vm, live.get((mapping.get(name[0], name[0]), name[1])))
-            for name, vm in sorted(candidate.vms.items())
-        ]
-        matches.append(Match(candidate=candidate, fit=_fit(evidence), vms=evidence))
+    for candidate in known:
+        evidence = evidence_of(candidate, live, mapping)
+        matches.append(Match(candidate=candidate, fit=fit_of(evidence), vms=evidence, lacks=lacks[candidate.ref]))
     return _ranked(matches)
 
 
 def by_restore_point(candidates: Sequence[Candidate], restore_point: str, *, job: str = "") -> Sequence[Match]:
     """Rank captures by the restore point of a VADP job that the VMs come from.
 
-    Captures of that restore point are exact, and the others older or newer than the first of them. Where no capture
-    names it, none can be compared.
+    A capture that names it was taken once the point was known, so after the state of the VMs in it. It is exact as long
+    as no VM was recorded since the capture before the same run of the job, which is preferred wherever there is one.
+    The others are older or newer than both. Where no capture names the point, none can be compared.
     """
-    exact = {
-        candidate.ref
-        for candidate in candidates
-        if candidate.restore_point == restore_point and job in ("", candidate.job)
-    }
-    times = [candidate.started for candidate in candidates if candidate.ref in exact]
-    return _ranked(
-        Match(
-            candidate=candidate,
-            fit=Fit.EXACT if candidate.ref in exact else _against(candidate.started, min(times, default=None)),
-        )
-        for candidate in candidates
-    )
+    lacks = shortfall.lacks_of(candidates)
+    belonging = dict["CaptureRef", tuple[Fit, Timing]]()
+    times = list["datetime"]()
+    for after in candidates:
+        if after.restore_point != restore_point or job not in ("", after.job):
+            continue
+        before = _before_job(after, candidates)
+        timing = _timing(before, after)
+        belonging[after.ref] = _FIT_AFTER[timing] if before else Fit.EXACT, timing
+        if before:
+            belonging[before.ref] = Fit.EXACT if timing is Timing.UNCHANGED else Fit.OLDER, Timing.BEFORE
+        times.append((before or after).started)
+    reference = min(times, default=None)
+    matches = []
+    for candidate in candidates:
+        fit, timing_known = belonging.get(candidate.ref, (_against(candidate.started, reference), None))
+        matches.append(Match(candidate=candidate, fit=fit, lacks=lacks[candidate.ref], timing=timing_known))
+    return _ranked(matches)
 
 
 def by_time(candidates: Iterable[Candidate], moment: datetime) -> Sequence[Match]:
     """Rank captures by the time of a restore point."""
+    known = list(candidates)
+    lacks = shortfall.lacks_of(known)
     return _ranked(
-        Match(candidate=candidate, fit=_against(candidate.started, moment, same=Fit.EXACT)) for candidate in candidates
+        Match(
+            candidate=candidate,
+            fit=_against(candidate.started, moment, same=Fit.EXACT),
+            lacks=lacks[candidate.ref],
+        )
+        for candidate in known
     )
 
 
-def best(matches: Sequence[Match], *, allow_newer: bool = False) -> Match | None:
-    """Return the capture to restore from; None where none is known to fit."""
-    fitting = (Fit.EXACT, Fit.OLDER, Fit.NEWER) if allow_newer else (Fit.EXACT, Fit.OLDER)
-    return next((match for match in matches if match.fit in fitting), None)
+def best(matches: Sequence[Match], *, allow_newer: bool = False, allow_fewer: bool = False) -> Match | None:
+    """Return the capture to restore from; None where none is known to fit.
+
+    One that lacks what was removed beside its VMs is returned with that; one that may have been taken during a
+    recovery only if fewer objects are allowed, and nothing else fits.
+    """
+    fitting = _FITTING | {Fit.NEWER} if allow_newer else _FITTING
+    return next((match for match in matches if match.fit in fitting and (allow_fewer or not match.recovering)), None)
 
 
-def counted(vms: Iterable[VmEvidence]) -> str:
-    """Return how many VMs say what, as a clause."""
-    counts = Counter(str(vm.presence) if vm.presence is not Presence.REGISTERED else _CLAUSES[vm.fit] for vm in vms)
-    return ", ".join(f"{count} {clause}" for clause, count in counts.most_common())
+_FIT_AFTER: Final = {Timing.UNCHANGED: Fit.EXACT, Timing.CHANGED: Fit.NEWER, Timing.UNSURE: Fit.UNKNOWN}
 
 
-_CLAUSES: Final = {
-    Fit.EXACT: "as captured",
-    Fit.OLDER: "recorded since",
-    Fit.NEWER: "from an older restore point",
-    Fit.UNKNOWN: "without a version to compare",
-    Fit.UNRELATED: str(Presence.ANOTHER),
-}
+def _before_job(after: Candidate, candidates: Iterable[Candidate]) -> Candidate | None:
+    """Return the newest capture before the run of the job that a capture was taken after; None where there is none."""
+    earlier = [
+        candidate
+        for candidate in candidates
+        if candidate.job == after.job
+        and candidate.started < after.started
+        and candidate.restore_point != after.restore_point
+        and not candidate.vms.keys().isdisjoint(after.vms)
+    ]
+    newest = max(earlier, key=lambda candidate: candidate.started, default=None)
+    return newest if newest and after.job and not newest.restore_point else None
 
 
-def _evidence(name: VmName, captured: VmFacts, live: ObservedVm | None) -> VmEvidence:
-    if live is None or live.deleting:
-        return VmEvidence(name=name, presence=Presence.MISSING, captured=captured.backup_version)
-    uuids = _uuids(captured, live)
-    another = uuids is Uuids.DIFFERENT and not live.failed_over  # a failover to another vCenter changes them
-    return VmEvidence(
-        name=name,
-        presence=Presence.ANOTHER if another else Presence.REGISTERED,
-        captured=captured.backup_version,
-        live=live.backup_version,
-        uuids=uuids,
-    )
-
-
-def _uuids(captured: VmFacts, live: ObservedVm) -> Uuids:
-    if difference(captured, instance_uuid=live.instance_uuid, bios_uuid=live.bios_uuid):
-        return Uuids.DIFFERENT
-    pairs = ((captured.instance_uuid, live.instance_uuid), (captured.bios_uuid, live.bios_uuid))
-    return Uuids.EQUAL if any(before and now for before, now in pairs) else Uuids.UNKNOWN
-
-
-def _fit(evidence: Sequence[VmEvidence]) -> Fit:
-    fits = {vm.fit for vm in evidence}
-    if known := next((fit for fit in _WORST_FIRST if fit in fits), None):
-        return known
-    return Fit.UNRELATED if Fit.UNRELATED in fits else Fit.UNKNOWN
+def _timing(before: Candidate | None, after: Candidate) -> Timing:
+    """Say whether a VM was recorded between two captures: only then the later one can be newer than the VMs."""
+    if before is None:
+        return Timing.UNSURE
+    if before.vms.keys() != after.vms.keys():
+        return Timing.CHANGED
+    ages = {compare_versions(vm.backup_version, before.vms[name].backup_version) for name, vm in after.vms.items()}
+    if ages == {VersionAge.EQUAL}:
+        return Timing.UNCHANGED
+    return Timing.UNSURE if ages <= {VersionAge.EQUAL, VersionAge.UNKNOWN} else Timing.CHANGED
 
 
 def _against(started: datetime, moment: datetime | None, *, same: Fit = Fit.OLDER) -> Fit:
@@ -232,8 +186,16 @@ def _ranked(matches: Iterable[Match]) -> Sequence[Match]:
     return sorted(matches, key=_rank)
 
 
-def _rank(match: Match) -> tuple[int, int, float, str]:
-    """Order by fit, then by how much was compared, then by age: of newer captures the least new is the best."""
+def _rank(match: Match) -> tuple[bool, bool, int, bool, bool, float, str]:
+    """Order what fits and lacks nothing first, then by fit, then by age."""
     age = -match.candidate.started.timestamp()
-    uncompared = len(match.vms) - match.compared if match.fit is Fit.EXACT else 0
-    return _ORDER.index(match.fit), uncompared, -age if match.fit is Fit.NEWER else age, str(match.candidate.ref)
+    foreign = any(vm.presence is Presence.ANOTHER for vm in match.vms)
+    return (
+        match.fit not in _FITTING,
+        match.fit in _FITTING and match.recovering,
+        next(place for place, fits in enumerate(_CLASSES) if match.fit in fits),
+        foreign,
+        match.timing not in (None, Timing.BEFORE),
+        -age if match.fit is Fit.NEWER else age,
+        str(match.candidate.ref),
+    )

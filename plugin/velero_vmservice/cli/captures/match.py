@@ -10,9 +10,10 @@ import click
 from velero_vmservice.archive.schema import moment
 from velero_vmservice.captures.matching import ranking
 from velero_vmservice.captures.matching.choosing import MatchRequest
-from velero_vmservice.captures.matching.ranking import Fit, Presence
+from velero_vmservice.captures.matching.evidence import Fit, Presence, counted
 from velero_vmservice.cli import access
 from velero_vmservice.cli.captures.naming import job_names
+from velero_vmservice.cli.captures.view import lack_clause, lack_document
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping, namespaces_option, read_time, table_output
 from velero_vmservice.cli.views import terminal
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from velero_vmservice.captures.matching.choosing import Ranking
-    from velero_vmservice.captures.matching.ranking import Match, VmEvidence
+    from velero_vmservice.captures.matching.evidence import VmEvidence
+    from velero_vmservice.captures.matching.ranking import Match
     from velero_vmservice.cli.views.table import Output
 
 _COLUMNS: Final = (
@@ -35,7 +37,7 @@ _COLUMNS: Final = (
     Column("VMS"),
     Column("EVIDENCE"),
 )
-_STYLES: Final = {Fit.EXACT: "green", Fit.OLDER: "green", Fit.NEWER: "yellow"}
+_STYLES: Final = {Fit.EXACT: "green", Fit.OLDER: "green", Fit.PARTIAL: "green", Fit.NEWER: "yellow"}
 _MOST_VMS: Final = 20
 """VMs of the best capture that are listed below the table; the JSON has all of them."""
 
@@ -105,6 +107,7 @@ def match(
         document={
             "best": str(best.candidate.ref) if best else None,
             "captures": list(map(_described, ranked.matches)),
+            "not_compared": ranked.unread,
         },
         below=list(_below(ranked, best)),
     ).show(output)
@@ -121,10 +124,15 @@ def _row(entry: Match) -> Row:
             candidate.job,
             candidate.restore_point,
             str(candidate.ref.maker),
-            f"{entry.compared}/{len(entry.vms)}" if entry.vms else "",
-            Sentences(ranking.counted(entry.vms)),
+            f"{entry.compared}/{len(entry.captured)}" if entry.vms else "",
+            Sentences(*_evidence(entry)),
         ),
     )
+
+
+def _evidence(entry: Match) -> Iterator[str]:
+    clauses = (counted(entry.vms), str(entry.timing or ""), lack_clause(entry.lacks))
+    yield from filter(None, clauses)
 
 
 def _below(ranked: Ranking, best: Match | None) -> Iterator[str]:
@@ -133,6 +141,8 @@ def _below(ranked: Ranking, best: Match | None) -> Iterator[str]:
         yield f"{shown.candidate.ref}: {evidence_sentence(vm)}"
     if len(shown.vms) > _MOST_VMS:
         yield f"{len(shown.vms) - _MOST_VMS} more VMs: repeat the command with -o json"
+    if ranked.unread:
+        yield f"not compared: {ranked.unread} older captures"
     if best is None:
         yield "no capture is known to fit; name the one to restore: velero-vmservice restore --from CAPTURE"
     else:
@@ -144,6 +154,8 @@ def evidence_sentence(vm: VmEvidence) -> str:
     name = "/".join(vm.name)
     if vm.presence is Presence.MISSING:
         return f"{name} is not registered; the capture has {_version(vm.captured)}"
+    if vm.presence is Presence.UNCAPTURED:
+        return f"{name} has {_version(vm.live)}, and was not there when the capture was taken"
     uuids = f"UUIDs {vm.uuids}"
     return f"{name} has {_version(vm.live)}, the capture {_version(vm.captured)}; {uuids}"
 
@@ -163,6 +175,8 @@ def _described(entry: Match) -> dict[str, Any]:
         "location": candidate.ref.location,
         "fit": entry.fit,
         "vadp": {"job": candidate.job, "restore_point": candidate.restore_point},
+        "timing": entry.timing,
+        "lacks": list(map(lack_document, entry.lacks)),
         "vms": [
             {
                 "namespace": vm.name[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -10,14 +11,19 @@ from velero_vmservice.captures.selection import Entry, namespaces
 from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.captures.naming import job_names
 from velero_vmservice.cli.options import Duration
+from velero_vmservice.cli.views import terminal
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
+from velero_vmservice.text import enumerate_some
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.captures.catalogue import StoredCapture
+    from velero_vmservice.captures.matching.shortfall import Lack
     from velero_vmservice.errors import VmServiceError
+    from velero_vmservice.velero.runs import CaptureRef
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -83,4 +89,31 @@ def described(capture: StoredCapture, seal: Seal | None, fault: VmServiceError |
         "endpoint": capture.store.endpoint,
         "bytes": capture.size,
         "documents": len(capture.documents),
+    }
+
+
+def lack_clause(lacks: Iterable[Lack]) -> str:
+    """Return what a capture lacks, and which captures hold it."""
+    by_holder = defaultdict[str, list[str]](list)
+    for lack in lacks:
+        by_holder[str(lack.holder)].append(str(lack.ref))
+    return "; ".join(
+        f"it lacks {enumerate_some(refs)}, which {holder} holds" for holder, refs in sorted(by_holder.items())
+    )
+
+
+def remark_lacks(ref: CaptureRef, lacks: Sequence[Lack]) -> None:
+    """Say on standard error what a capture lacks; nothing where it lacks nothing."""
+    if lacks:
+        terminal.remark(f"capture {ref} holds less than before: {lack_clause(lacks)}")
+
+
+def lack_document(lack: Lack) -> dict[str, Any]:
+    """Return what programs are told of an object that a capture lacks."""
+    return {
+        "kind": lack.ref.kind.name,
+        "namespace": lack.ref.namespace,
+        "name": lack.ref.name,
+        "held_by": str(lack.holder),
+        "recovering": lack.recovering,
     }

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from velero_vmservice import app
+from velero_vmservice.captures.matching.choosing import LATEST, MATCH
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import live
 from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.view import remark_lacks
 from velero_vmservice.cli.drill.view import drill_table, list_table
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import by_default, examples, namespace_mapping, table_output
@@ -20,7 +22,7 @@ from velero_vmservice.drill.model import DrillVerdict
 from velero_vmservice.drill.rehearsal import DrillRequest
 from velero_vmservice.errors import NotFound, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
-from velero_vmservice.preflight.choosing import LATEST, MATCH, matching, named
+from velero_vmservice.preflight.choosing import matching, named
 from velero_vmservice.preflight.restoring import RestoreKind
 from velero_vmservice.settings.access import LoginChoice
 
@@ -120,17 +122,18 @@ def run(
 def _captured(plugin: app.App, capture: str, applications: tuple[str, ...], location: str) -> CapturedApplications:
     """Return the capture that is named, or the one that a word stands for, which is printed."""
     if capture != MATCH:
-        captured = named(plugin.catalogue, capture, applications, location=location)
-        if capture != LATEST:
-            return captured
+        chosen = named(plugin.catalogue, plugin.capture_choice, capture, applications, location=location)
     else:
         if location:
             raise WrongUsage("--from match looks in all locations", hint="leave --location out, or name the capture")
-        captured, problems = matching(plugin.capture_choice, applications)
-        for problem in problems:
-            terminal.remark(problem)
-    terminal.remark(f"the capture is {captured.capture.ref}")
-    return captured
+        chosen = matching(plugin.capture_choice, applications)
+    for sentence in chosen.remarks:
+        terminal.remark(sentence)
+    ref = chosen.captured.capture.ref
+    if capture in (LATEST, MATCH):
+        terminal.remark(f"the capture is {ref}")
+    remark_lacks(ref, chosen.lacks)
+    return chosen.captured
 
 
 @drill.command("list", epilog=examples("drill list", "drill list nightly -o wide"))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from velero_vmservice.archive.findings import Verdict
+from velero_vmservice.captures.matching.choosing import LATEST
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.view import remark_lacks
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import (
@@ -23,9 +25,10 @@ from velero_vmservice.cli.preflight.restoring import (
     write_state,
 )
 from velero_vmservice.cli.preflight.view import checked_table
+from velero_vmservice.cli.views import terminal
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.preflight.checklist import CheckedNamespace, check, chosen
-from velero_vmservice.preflight.choosing import LATEST, named
+from velero_vmservice.preflight.choosing import named
 from velero_vmservice.preflight.restoring import RestoreKind
 
 if TYPE_CHECKING:
@@ -133,7 +136,11 @@ def preflight(
     if record and kind != RestoreKind.IN_PLACE:
         raise WrongUsage("--record keeps what a restore in place replaces", hint="leave it out")
     _, plugin = access.connect()
-    captured = named(plugin.catalogue, capture, applications, location=location)
+    chosen_capture = named(plugin.catalogue, plugin.capture_choice, capture, applications, location=location)
+    captured = chosen_capture.captured
+    for sentence in chosen_capture.remarks:
+        terminal.remark(sentence)
+    remark_lacks(captured.capture.ref, chosen_capture.lacks)
     chosen_kind = RestoreKind(kind)
     mapped = mapping_into(mapping, into, captured, chosen_kind)
     judged = chosen_applications(captured, applications, namespaces)

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import click
 from rich.live import Live
 
+from velero_vmservice.captures.matching.choosing import LATEST, MATCH
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
+from velero_vmservice.cli.captures.choice import Chosen
 from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
-from velero_vmservice.cli.restore_target import Chosen
 from velero_vmservice.cli.views import standard_streams, terminal
 from velero_vmservice.cli.views.registration import Status, document, table
 from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import BACKUP, RESTORE
-from velero_vmservice.preflight.choosing import LATEST, MATCH
 from velero_vmservice.registration.model import State
 from velero_vmservice.restore.policy import for_restore
 from velero_vmservice.restore.source.backup_objects import identified
@@ -94,7 +94,7 @@ def status(
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
     if source:
-        chosen = restore_target.target(backup, restore, mapping, Chosen(capture=source), {})
+        chosen = restore_target.target(backup, restore, mapping, Chosen(capture=source, allow_fewer=True), {})
         plugin, manifest, run = chosen.plugin, chosen.manifest, chosen.run
     else:
         plugin, manifest = restore_target.connect(backup, restore, mapping, option="--restore")

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from velero_vmservice.archive.networks import recorded_networks
+from velero_vmservice.captures.matching.choosing import LATEST
 from velero_vmservice.cli import access, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
+from velero_vmservice.cli.captures.choice import Chosen
 from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import examples, namespace_mapping, network_override_option
 from velero_vmservice.cli.registration.override import demand_rights, demand_supported, remark_unmatched
 from velero_vmservice.cli.registration.status import read_needed, select
-from velero_vmservice.cli.restore_target import Chosen
 from velero_vmservice.cli.views import networks, terminal
 from velero_vmservice.cli.views.registration import exit_code
 from velero_vmservice.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, RESTORE
-from velero_vmservice.preflight.choosing import LATEST
 from velero_vmservice.registration.explain import advise
 from velero_vmservice.registration.merge import distinct_notes
 from velero_vmservice.registration.model import Registration, State
@@ -113,7 +113,7 @@ def trigger(
             hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
         )
     if capture:
-        manifest, run = restore_target.of_capture(plugin, settings, Chosen(capture=capture), mapping)
+        manifest, run = restore_target.of_capture(plugin, settings, Chosen(capture=capture, allow_fewer=True), mapping)
     else:
         manifest = restore_target.restore_of(plugin, settings, backup, restore, mapping)
         run = RestoreRun.read(manifest)

@@ -1,0 +1,203 @@
+"""Which capture a command is about, and which part of it: `--from` with what belongs to it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from velero_vmservice.captures.applications import ObjectName
+from velero_vmservice.captures.matching import ranking, shortfall
+from velero_vmservice.captures.matching.choosing import LATEST, MATCH, MatchRequest
+from velero_vmservice.captures.matching.evidence import Fit, counted
+from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.view import lack_clause, remark_lacks
+from velero_vmservice.cli.exit_codes import WrongUsage
+from velero_vmservice.cli.options import namespaces_option
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.errors import InvalidItem, NotRestorable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from velero_vmservice.app import App
+    from velero_vmservice.captures.matching.choosing import Ranking
+    from velero_vmservice.captures.matching.shortfall import Lack
+    from velero_vmservice.velero.runs import CaptureRef
+
+Result = TypeVar("Result")
+
+_NONE_FITS: Final = "no capture is known to fit the VMs that are registered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What of which capture is restored, as the options of a command say it."""
+
+    capture: str = ""
+    """NAME, NAME/TIME, `latest` or `match`; '' where a Backup or a Restore is named."""
+    allow_newer: bool = False
+    allow_fewer: bool = False
+    namespaces: tuple[str, ...] = ()
+    objects: tuple[ObjectName, ...] = ()
+    applications: tuple[str, ...] = ()
+
+    @property
+    def may_change(self) -> bool:
+        """Whether it stands for whichever capture is the newest, or fits, when it is looked for."""
+        return bool(self.capture) and "/" not in self.capture
+
+    def concerns(self, lack: Lack) -> bool:
+        """Say whether an object that the capture lacks would be restored if it were there."""
+        if not (self.objects or self.applications):
+            return True
+        application = lack.application
+        return application is not None and (
+            any(map(application.is_named, self.applications))
+            or any(name.is_of(ref) for name in self.objects for ref in application.objects)
+        )
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves anything of the capture out."""
+        return bool(self.namespaces or self.objects or self.applications)
+
+
+def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the options that choose a capture and a part of it, which it gets as the argument `choice`."""
+
+    @click.option(
+        "--from",
+        "capture",
+        default="",
+        metavar="CAPTURE",
+        shell_complete=capture_names(LATEST, MATCH),
+        help="Read this capture: NAME, NAME/TIME, `latest`, or `match` for the one that fits the registered VMs best.",
+    )
+    @click.option("--allow-newer", is_flag=True, help="Let `--from match` take a capture that is newer than its VMs.")
+    @click.option(
+        "--allow-fewer-objects",
+        "allow_fewer",
+        is_flag=True,
+        help="Take a capture that lacks groups, services or VMs that an earlier one holds.",
+    )
+    @namespaces_option("Objects of this namespace alone; repeatable. All without it.")
+    @click.option(
+        "--object",
+        "objects",
+        multiple=True,
+        metavar="KIND/NAME",
+        callback=_object_names,
+        help="Objects that belong together with this one alone; repeatable.",
+    )
+    @click.option(
+        "--application",
+        "applications",
+        multiple=True,
+        metavar="NAME",
+        help="The application that this group or service belongs to alone; repeatable.",
+    )
+    @functools.wraps(command)
+    def called(
+        *,
+        capture: str,
+        allow_newer: bool,
+        allow_fewer: bool,
+        namespaces: tuple[str, ...],
+        objects: tuple[ObjectName, ...],
+        applications: tuple[str, ...],
+        **others: Any,
+    ) -> Result:
+        choice = Chosen(
+            capture=capture,
+            allow_newer=allow_newer,
+            allow_fewer=allow_fewer,
+            namespaces=namespaces,
+            objects=objects,
+            applications=applications,
+        )
+        if allow_newer and capture != MATCH:
+            raise WrongUsage("--allow-newer is about --from match alone", hint="leave it out: a capture is named")
+        if allow_fewer and not capture:
+            raise WrongUsage("--allow-fewer-objects is about --from alone", hint="leave it out")
+        return command(choice=choice, **others)
+
+    return called
+
+
+def _object_names(
+    _context: click.Context, _parameter: click.Parameter, references: tuple[str, ...]
+) -> tuple[ObjectName, ...]:
+    try:
+        return tuple(map(ObjectName.read, references))
+    except InvalidItem as error:
+        raise WrongUsage(error.message, hint=error.hint) from None
+
+
+def capture_of(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
+    """Return the capture to read; says which it is where that was not named."""
+    if choice.capture == MATCH:
+        return _matching(plugin, choice, mapping)
+    if choice.capture == LATEST:
+        latest = plugin.capture_choice.latest(choice.namespaces)
+        for sentence in latest.passed_over:
+            terminal.remark(sentence)
+        ref, lacks = latest.capture.ref, latest.lacks
+        terminal.remark(f"the latest capture is {ref}")
+    else:
+        capture = plugin.catalogue.find(choice.capture)
+        ref, lacks = capture.ref, plugin.capture_choice.lacks(capture, choice.namespaces)
+    _demand_no_fewer(ref, lacks, choice)
+    return ref
+
+
+def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
+    application = choice.applications[0] if len(choice.applications) == 1 else ""
+    ranked = plugin.capture_choice.ranked(
+        MatchRequest(namespaces=choice.namespaces, application=application, mapping=mapping)
+    )
+    for problem in ranked.problems:
+        terminal.remark(problem)
+    best = ranking.best(ranked.matches, allow_newer=choice.allow_newer, allow_fewer=choice.allow_fewer)
+    if best is None:
+        raise _none_fits(ranked, choice)
+    terminal.remark(f"the best match is {best.candidate.ref}, {best.fit}: {counted(best.vms)}")
+    _demand_no_fewer(best.candidate.ref, best.lacks, choice)
+    return best.candidate.ref
+
+
+def _none_fits(ranked: Ranking, choice: Chosen) -> NotRestorable:
+    first = ranked.matches[0]
+    fewer = [lack for lack in first.fewer if choice.concerns(lack)]
+    evidence = f"{first.candidate.ref} is {first.fit}: {counted(first.vms) or 'it has no VM'}"
+    if first.fit is Fit.NEWER:
+        hint = "use --allow-newer, or bring the VMs back from a newer restore point"
+    elif fewer and first.recovering and ranking.best([first], allow_fewer=True):
+        evidence += f"; {lack_clause(fewer)}"
+        hint = _fewer_hint(fewer)
+    else:
+        hint = "see `velero-vmservice match`, and name a capture: --from NAME/TIME"
+    if ranked.unread:
+        evidence += f"; {ranked.unread} older captures were not compared"
+    return NotRestorable(f"{_NONE_FITS}: {evidence}", hint=hint)
+
+
+def _demand_no_fewer(ref: CaptureRef, lacks: Iterable[Lack], choice: Chosen) -> None:
+    """Raise `NotRestorable` for a capture that holds less than one before it, unless that is allowed.
+
+    A capture that is named with its time is meant as it is, and what it lacks is a remark.
+    """
+    concerned = [lack for lack in lacks if choice.concerns(lack)]
+    fewer = shortfall.fewer(concerned)
+    if fewer and choice.may_change and not choice.allow_fewer:
+        raise NotRestorable(
+            f"capture {ref} holds fewer objects than before: {lack_clause(fewer)}", hint=_fewer_hint(fewer)
+        )
+    remark_lacks(ref, concerned)
+
+
+def _fewer_hint(fewer: Sequence[Lack]) -> str:
+    holder = max((lack.holder for lack in fewer), key=lambda ref: ref.started)
+    return f"restore the earlier one with --from {holder}, or allow this one with --allow-fewer-objects"
