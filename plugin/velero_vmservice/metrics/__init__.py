@@ -57,7 +57,7 @@ INTERNAL_ERRORS: Final = Counter(
 )
 SETTINGS_UNUSED: Final = Gauge(
     "vmservice_settings_unused",
-    "1 while the settings in the cluster cannot be used, and those of before hold.",
+    "1 while the settings in the cluster cannot be used, and the previous ones apply.",
     registry=REGISTRY,
 )
 

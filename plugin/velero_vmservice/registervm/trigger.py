@@ -47,7 +47,7 @@ class TriggerPolicy(Section):
     subnet_mappings: NetworkOverride = Field(
         default=(),
         description="Network override of each call: VCF 9.0 and later with NSX-VPC networking only. A restore's own "
-        "goes before it.",
+        "replaces it.",
         examples=["[{current: {type: SUBNET, name: a}, new: {type: SUBNETSET, name: b}}]"],
     )
 

@@ -81,7 +81,7 @@ class RestoreDefaults(Section):
     )
     site: Literal["detect", "same", "cross"] = Field(
         default="detect",
-        description="Whether the target has another load balancer provider; what the old one left is then taken off.",
+        description="Whether the target has another load balancer provider; what the old one left is then removed.",
     )
     power: Literal["leave", "captured", "on"] = Field(
         default="leave",

@@ -35,7 +35,7 @@ class RegistrationSettings(TriggerPolicy):
 
     sources: tuple[AskedSource, ...] = Field(
         default=(Source.KUBERNETES,),
-        description="Sources that say whether a VM is registered; the worst that one of them is certain of counts.",
+        description="Sources that say whether a VM is registered; the worst answer that one is certain of counts.",
         examples=["[kubernetes, vcenter, engine]"],
     )
 
