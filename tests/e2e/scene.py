@@ -11,6 +11,7 @@ import pytest
 
 from tests.emulator.wcp.register_steps import State
 from tests.waiting import NotYetError, wait_until
+from velero_vmservice.archive.pruning.marker import MARKER
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class Scene:
             if f"/restores/{restore}/" in f"/{key}"
         }
         reports = {key: body for key, body in keys.items() if "/report." in key}
-        results = [json.loads(body) for key, body in keys.items() if key not in reports]
+        results = [json.loads(body) for key, body in keys.items() if key not in reports and not key.endswith(MARKER)]
         return {f"{result['kind']} {result['name']}": result for result in results}, reports
 
 
