@@ -28,6 +28,8 @@ class Gap(StrEnum):
     CREATED_SINCE = "created-since"
     CHANGED_SINCE = "changed-since"
     NOT_RESTORABLE = "not-restorable"
+    NO_VMS = "no-vms"
+    LACKS_VMS = "lacks-vms"
     DAMAGED = "damaged"
     NO_VADP_JOB = "no-vadp-job"
     NO_APPLICATION = "no-application"
@@ -39,7 +41,9 @@ IN_WORDS: Final[Mapping[Gap, str]] = {
     Gap.UNSEALED: "only captures without a seal hold it, which are never restored",
     Gap.CREATED_SINCE: "it was created after the capture began",
     Gap.CHANGED_SINCE: "it was changed after the capture",
-    Gap.NOT_RESTORABLE: "the capture has a finding with which it does not come back as it was",
+    Gap.NOT_RESTORABLE: "the capture has a finding with which it, or its application, does not come back as it was",
+    Gap.NO_VMS: "its capture has no VM of its application",
+    Gap.LACKS_VMS: "its capture lacks a VM that its application has now",
     Gap.DAMAGED: "its document in the capture is damaged or gone",
     Gap.NO_VADP_JOB: "the capture names no VADP job: whether one saves its disks is not known",
     Gap.NO_APPLICATION: "it belongs to no group and no service",
@@ -69,6 +73,8 @@ class LiveObject:
     """The object that its application goes by; None for a VM without one."""
     manifest: Manifest | None = None
     """None for a VM, whose own record comes back with its disks."""
+    connected: bool = True
+    """Whether a VM is a member or is selected; else it only names the group of its application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +127,7 @@ def covered(
     capture: SealedCapture | None,
     *,
     document: Capture | Gap | None = None,
+    vms_gap: Gap | None = None,
     unsealed: Collection[ObjectRef] = (),
     complete: bool = True,
 ) -> Covered:
@@ -130,13 +137,14 @@ def covered(
         live: the object.
         capture: the capture that holds it, as `chosen` returns it.
         document: its document there; None for a VM.
+        vms_gap: what is wrong with the VMs of its application in captures.
         unsealed: the objects that captures without a seal hold.
         complete: whether every capture of the time could be read.
     """
     if capture is None:
         gaps = tuple(_without_capture(live, unsealed, complete=complete))
     else:
-        gaps = tuple(_with_capture(live, capture, document))
+        gaps = tuple(dict.fromkeys(_with_capture(live, capture, document, vms_gap)))
     return Covered(live=live, capture=capture, gaps=gaps)
 
 
@@ -151,7 +159,17 @@ def _without_capture(live: LiveObject, unsealed: Collection[ObjectRef], *, compl
         yield Gap.NO_APPLICATION
 
 
-def _with_capture(live: LiveObject, capture: SealedCapture, document: Capture | Gap | None) -> Iterator[Gap]:
+def vms_gap(vms: Collection[str], documents: Sequence[Capture]) -> Gap | None:
+    """Say whether the documents of an application have the VMs that it has now; None if they do."""
+    captured = {name for document in documents for name in document.topology.needs}
+    if not captured:
+        return Gap.NO_VMS
+    return None if captured.issuperset(vms) else Gap.LACKS_VMS
+
+
+def _with_capture(
+    live: LiveObject, capture: SealedCapture, document: Capture | Gap | None, vms_gap: Gap | None
+) -> Iterator[Gap]:
     if live.created is not None and live.created > capture.started:
         yield Gap.CREATED_SINCE
     if isinstance(document, Gap):
@@ -161,6 +179,10 @@ def _with_capture(live: LiveObject, capture: SealedCapture, document: Capture | 
             yield Gap.CHANGED_SINCE
         if any(finding.blocks for finding in document.findings):
             yield Gap.NOT_RESTORABLE
+        if vms_gap is not None:
+            yield vms_gap
+    if live.ref in capture.not_restorable:
+        yield Gap.NOT_RESTORABLE
     if live.ref.kind == VIRTUAL_MACHINE and not capture.vadp_job:
         yield Gap.NO_VADP_JOB
 

@@ -5,6 +5,7 @@ It is the search that the metrics are made of (`holdings`), for single objects, 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from velero_vmservice.archive.facts import VmFacts
 from velero_vmservice.archive.schema import Capture
 from velero_vmservice.archive.store import READERS, check_capture, read_document
 from velero_vmservice.backup.applications import connected_objects
-from velero_vmservice.captures.coverage import Coverage, Covered, Gap, LiveObject, chosen, covered
+from velero_vmservice.captures.coverage import Coverage, Gap, LiveObject, chosen, covered, vms_gap
 from velero_vmservice.captures.holdings import Holdings, Sought
 from velero_vmservice.captures.recent_runs import RecentRuns
 from velero_vmservice.errors import Corrupt, NotFound, VmServiceError, as_ours
@@ -99,14 +100,19 @@ class Covering:
         documents = self._documents(by_object)
         missing = {each.ref for each in live.objects if by_object[each.ref] is None}
         unsealed = self._unsealed(held.unsealed, missing)
-        entries: list[Covered] = []
-        for each in live.objects:
-            document = documents.get(each.ref)
-            if isinstance(document, VmServiceError):
-                unread.append(document)
-                document = Gap.UNKNOWN
-            capture = by_object[each.ref]
-            entries.append(covered(each, capture, document=document, unsealed=unsealed, complete=not unread))
+        of_vms = _vms_gaps(live.objects, documents)
+        entries = [
+            covered(
+                each,
+                by_object[each.ref],
+                document=Gap.UNKNOWN if isinstance(document, VmServiceError) else document,
+                vms_gap=of_vms.get(each.application),
+                unsealed=unsealed,
+                complete=not unread,
+            )
+            for each, document in ((each, documents.get(each.ref)) for each in live.objects)
+        ]
+        unread += [document for document in documents.values() if isinstance(document, VmServiceError)]
         return Coverage(entries=entries, nodes=live.nodes, now=now, since=now - within, unread=unread)
 
     def _live(self, namespaces: Collection[str], now: datetime) -> _Live:
@@ -133,7 +139,7 @@ class Covering:
             ref = ObjectRef(VIRTUAL_MACHINE, vm.namespace, vm.facts.name)
             group = ObjectRef(VIRTUAL_MACHINE_GROUP, vm.namespace, vm.facts.group_name)
             application = of_vm.get(ref) or name_of.get(group)
-            objects.append(LiveObject(ref=ref, created=vm.created, application=application))
+            objects.append(LiveObject(ref=ref, created=vm.created, application=application, connected=ref in of_vm))
         return _Live(objects=sorted(objects, key=_order), nodes=len(vms) - len(recorded))
 
     def _documents(
@@ -171,6 +177,23 @@ class Covering:
             refs = map(schema.captured_object, keys)
             unsealed |= {ref for ref in refs if ref is not None}
         return unsealed
+
+
+def _vms_gaps(
+    objects: Sequence[LiveObject], documents: Mapping[ObjectRef, Capture | Gap | VmServiceError]
+) -> Mapping[ObjectRef | None, Gap | None]:
+    """Say of each application what is wrong with its VMs in captures, as far as every document of it was read."""
+    vms, captured = defaultdict[ObjectRef | None, list[str]](list), defaultdict[ObjectRef | None, list[Capture]](list)
+    unread = set[ObjectRef | None]()
+    for each in objects:
+        document = documents.get(each.ref)
+        if each.ref.kind == VIRTUAL_MACHINE:
+            vms[each.application] += [each.ref.name] if each.connected else []
+        elif isinstance(document, Capture):
+            captured[each.application].append(document)
+        elif document is not None:
+            unread.add(each.application)
+    return {name: vms_gap(vms[name], read) for name, read in captured.items() if name not in unread}
 
 
 def _first_holders(

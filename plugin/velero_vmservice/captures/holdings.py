@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from velero_vmservice.archive import schema
+from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.captures.protection import SealedCapture
 from velero_vmservice.errors import ForeignStorage, NotFound, VmServiceError, as_ours
-from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.kube.manifest import CAPTURED_KINDS, VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.velero.runs import CaptureRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from velero_vmservice.archive.schema import BackupRun, Seal
@@ -67,7 +68,8 @@ class SealAnswer:
         absent = {objects for objects in self.sought if not objects <= held.keys()}
         whole = [objects for objects in wanted if objects <= held.keys()]
         keys = {ref: held[ref] for objects in whole for ref in objects}
-        return SealAnswer(sought=wanted | absent, capture=replace(self.capture, keys=keys))
+        judged = self.capture.not_restorable & keys.keys()
+        return SealAnswer(sought=wanted | absent, capture=replace(self.capture, keys=keys, not_restorable=judged))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,4 +202,17 @@ def _sealed_capture(run: BackupRun, seal: Seal) -> SealedCapture:
         keys=vms | {ref: key for ref, key in refs if ref is not None},
         vadp_job=seal.vadp.job,
         restore_point=seal.vadp.restore_point,
+        not_restorable=frozenset(_not_restorable(seal)),
     )
+
+
+def _not_restorable(seal: Seal) -> Iterator[ObjectRef]:
+    kinds = {kind.name: kind for kind in CAPTURED_KINDS}
+    for application in seal.applications or ():
+        if application.verdict != Verdict.NOT_RESTORABLE:
+            continue
+        for part in application.objects:
+            yield ObjectRef(kinds[part.kind], application.namespace, part.name)
+        for finding in application.reasons:
+            if finding.blocks and finding.kind == VIRTUAL_MACHINE.name:
+                yield ObjectRef(VIRTUAL_MACHINE, application.namespace, finding.name)

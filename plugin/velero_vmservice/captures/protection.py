@@ -27,6 +27,8 @@ class SealedCapture:
     vadp_job: str = ""
     """The VADP job that the capture names; '' where it names none."""
     restore_point: str = ""
+    not_restorable: frozenset[ObjectRef] = frozenset()
+    """The groups and services of applications that its seal judges to be not restorable, and the VMs in their way."""
 
     @property
     def started(self) -> datetime:

@@ -74,6 +74,14 @@ class View:
         return self.unread.keys().isdisjoint({Part.BACKUPS, Part.CAPTURES})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """What matters of a captured object's document."""
+
+    restorable: bool
+    has_vms: bool = False
+
+
 class Survey:
     """Remembers what it has read of captures; one thread at a time may look."""
 
@@ -95,8 +103,8 @@ class Survey:
         self._namespace = velero_namespace
         self._zone = zone
         self._holdings = Holdings(locations=locations)
-        self._restorable: dict[str, bool] = {}
-        """By the key of a captured object's document."""
+        self._documents: dict[str, _Document] = {}
+        """By key."""
 
     def look(self) -> View:
         """Read what is new; a failure to read is a problem of the view, and is never raised."""
@@ -159,24 +167,37 @@ class Survey:
             if each.last is not None
         }
         needed = {key for _, keys in wanted.values() for key in keys}
-        self._restorable = {key: value for key, value in self._restorable.items() if key in needed}
+        self._documents = {key: value for key, value in self._documents.items() if key in needed}
         left = MOST_DOCUMENTS
         for location, keys in wanted.values():
-            for key in [key for key in keys if key not in self._restorable][:left]:
+            for key in [key for key in keys if key not in self._documents][:left]:
                 left -= 1
                 try:
                     capture = read_document(self._locations.open(location, namespace=self._namespace), key, Capture)
                 except (Corrupt, NotFound) as error:
                     log.warning("captured object not restorable", key=key, cause=error.message, hint=error.hint)
-                    self._restorable[key] = False
+                    self._documents[key] = _Document(restorable=False)
                     continue
                 except Exception as raised:  # noqa: BLE001 - logged; the next look goes on
                     self._note(Part.CAPTURES, as_ours(raised, f"the capture {key}"), unread)
                     left = 0
                     break
-                self._restorable[key] = not any(finding.blocks for finding in capture.findings)
-        return {
-            name: all(self._restorable[key] for key in keys)
-            for name, (_, keys) in wanted.items()
-            if all(key in self._restorable for key in keys)
+                self._documents[key] = _Document(
+                    restorable=not any(finding.blocks for finding in capture.findings),
+                    has_vms=bool(capture.topology.needs),
+                )
+        refused = {
+            each.application.name
+            for each in protections
+            if each.last and not each.last.not_restorable.isdisjoint(each.application.objects)
         }
+        return {
+            name: name not in refused and _is_restorable([self._documents[key] for key in keys])
+            for name, (_, keys) in wanted.items()
+            if all(key in self._documents for key in keys)
+        }
+
+
+def _is_restorable(documents: Collection[_Document]) -> bool:
+    """Say whether an application comes back from its documents: none has a finding against it, and one has VMs."""
+    return all(each.restorable for each in documents) and any(each.has_vms for each in documents)

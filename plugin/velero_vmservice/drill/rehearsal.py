@@ -115,12 +115,14 @@ class Rehearsing:
             for each in check.verdicts
         ]
         not_tried += list(_untried(objects))
+        if not applications:
+            not_tried.append(f"a restore: {stored.ref} holds no application and no VM")
         cluster = reached(site.cluster, self._velero_namespace)
         return DrillReport(
             drill=stored.ref.name,
             started=started.isoformat(),
             ended=self._clock.now().isoformat(),
-            verdict=verdict(applications, objects, not_tried).value,
+            verdict=verdict(applications, objects, not_tried, other=site.other).value,
             capture=DrilledCapture(
                 name=stored.ref.name,
                 started=stored.ref.started,

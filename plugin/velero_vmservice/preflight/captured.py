@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from velero_vmservice.archive.restore_point import read_seal
-from velero_vmservice.archive.schema import Capture, Vadp, captured_object
-from velero_vmservice.archive.store import read_document, read_facts
 from velero_vmservice.backup.assessment import application_verdict, assessed, by_namespace, verdicts
-from velero_vmservice.errors import Corrupt, NotFound, NotRestorable
+from velero_vmservice.captures.contents import read_contents
+from velero_vmservice.errors import Corrupt
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 
 if TYPE_CHECKING:
@@ -17,8 +15,9 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.facts import NamespaceFacts
     from velero_vmservice.archive.findings import ApplicationVerdict
-    from velero_vmservice.archive.schema import Seal, Vadp
+    from velero_vmservice.archive.schema import Vadp
     from velero_vmservice.captures.catalogue import StoredCapture
+    from velero_vmservice.captures.contents import Contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +34,13 @@ class CapturedApplications:
 
 
 def read_captured(capture: StoredCapture) -> CapturedApplications:
-    """Read a capture; raises `NotRestorable` for one without a seal, `Corrupt` for a damaged one, and as stores do."""
-    try:
-        seal = read_seal(capture.store, capture.run)
-    except NotFound as error:
-        raise NotRestorable(
-            f"the capture {capture.ref} has no seal: it was not finished, and is never restored",
-            hint="name another capture: velero-vmservice captures list",
-        ) from error
-    facts = dict(_facts(capture, seal))
-    applications = seal.applications if seal.applications is not None else tuple(_judged(capture, seal, facts))
+    """Read every document of a capture: a restore needs each of them as it was sealed.
+
+    Raises `NotRestorable` for one without a seal, `Corrupt` for a damaged one, and as stores do.
+    """
+    contents = read_contents(capture)
+    seal, facts = contents.demand_whole(), contents.namespaces
+    applications = seal.applications if seal.applications is not None else tuple(_judged(contents))
     for each in applications:
         _demand_facts(each, facts)
     alone = (_alone(name, facts) for name in seal.without_application)
@@ -54,12 +50,6 @@ def read_captured(capture: StoredCapture) -> CapturedApplications:
         facts=facts,
         applications=(*applications, *(each for each in alone if each is not None)),
     )
-
-
-def _facts(capture: StoredCapture, seal: Seal) -> Iterator[tuple[str, NamespaceFacts]]:
-    for entry in seal.namespaces:
-        namespace = capture.run.namespace_of(entry.key)
-        yield namespace, read_facts(capture.store, capture.run, namespace, sha256=entry.sha256)
 
 
 def _demand_facts(application: ApplicationVerdict, facts: Mapping[str, NamespaceFacts]) -> None:
@@ -73,13 +63,12 @@ def _demand_facts(application: ApplicationVerdict, facts: Mapping[str, Namespace
         )
 
 
-def _judged(capture: StoredCapture, seal: Seal, facts: Mapping[str, NamespaceFacts]) -> Iterator[ApplicationVerdict]:
+def _judged(contents: Contents) -> Iterator[ApplicationVerdict]:
     """Judge the applications of a capture of an earlier release, whose seal does not."""
-    parts = []
-    for entry in seal.objects:
-        document = read_document(capture.store, entry.key, Capture, sha256=entry.sha256)
-        if (ref := captured_object(entry.key)) is not None:
-            parts.append(assessed(ref, document.topology, document.findings, facts.get(ref.namespace)))
+    parts = [
+        assessed(ref, document.topology, document.findings, contents.namespaces.get(ref.namespace))
+        for ref, document in contents.objects.items()
+    ]
     for _, objects in sorted(by_namespace(parts).items()):
         yield from verdicts(objects)
 

@@ -12,7 +12,7 @@ from tests.unit.world import World
 from velero_vmservice.captures.coverage import Coverage, Gap, State
 from velero_vmservice.captures.coverage_page import render
 from velero_vmservice.errors import InvalidSettings, NotFound, Unavailable
-from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
+from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.vadp.capturing import CaptureRequest
 from velero_vmservice.velero.runs import Maker
 
@@ -143,7 +143,7 @@ def test_a_finding_that_blocks_and_a_damaged_document_are_told_apart(world: Worl
     world.store.tamper(key, b"{}")
     by_object = gaps(covered(world))
     assert by_object["VirtualMachineGroup web"] == (Gap.NOT_RESTORABLE,)
-    assert by_object["VirtualMachineService front"] == (Gap.DAMAGED,)
+    assert by_object["VirtualMachineService front"] == (Gap.DAMAGED, Gap.NOT_RESTORABLE)
 
 
 def test_a_capture_that_is_too_old_protects_nothing(world: World) -> None:
@@ -200,3 +200,47 @@ def test_the_page_shows_every_object_with_its_reason_and_escapes_names(world: Wo
     assert "gold/20260301T130000Z" in page
     assert "https://&lt;supervisor&gt;" in page
     assert "<script" not in page
+
+
+def test_an_application_without_vms_in_its_capture_is_not_protected(world: World) -> None:
+    world.cluster.remove(ObjectRef(VIRTUAL_MACHINE, NAMESPACE, "web-1"))
+    take(world)
+    by_object = gaps(covered(world))
+    assert Gap.NO_VMS in by_object["VirtualMachineService front"]
+    assert Gap.NO_VMS in by_object["VirtualMachineGroup web"]
+
+
+def test_an_application_whose_vms_are_lost_after_the_capture_stays_protected(world: World) -> None:
+    take(world)
+    world.cluster.remove(ObjectRef(VIRTUAL_MACHINE, NAMESPACE, "web-1"))
+    assert gaps(covered(world))["VirtualMachineService front"] == ()
+
+
+def test_a_vm_that_joined_the_application_after_the_capture_is_lacking(world: World) -> None:
+    take(world)
+    world.cluster.seed(old(vm("web-2", labels={"app": "web"})))
+    by_object = gaps(covered(world))
+    assert by_object["VirtualMachineService front"] == (Gap.LACKS_VMS,)
+    assert by_object["VirtualMachineGroup web"] == (Gap.LACKS_VMS,)
+    assert by_object["VirtualMachine web-1"] == ()
+    assert by_object["VirtualMachine web-2"] == (Gap.NO_CAPTURE,)
+
+
+def test_an_application_that_the_seal_judges_not_restorable_is_not_protected(world: World) -> None:
+    world.cluster.seed(old(vm("web-1", labels={"app": "web"}, group="web", created=False, status={"uniqueID": ""})))
+    take(world)
+    by_object = gaps(covered(world))
+    assert by_object["VirtualMachineService front"] == (Gap.NOT_RESTORABLE,)
+    assert by_object["VirtualMachineGroup web"] == (Gap.NOT_RESTORABLE,)
+    assert by_object["VirtualMachine lonely"] == ()
+
+
+def test_a_document_that_cannot_be_read_says_nothing_of_other_objects(world: World) -> None:
+    take(world)
+    world.cluster.seed(old(service("apart", {"app": "apart"})), old(vm("apart-1", labels={"app": "apart"})))
+    world.store.calls.fail("get", Unavailable("the bucket is away"), on="objects/")
+    coverage = covered(world)
+    by_object = gaps(coverage)
+    assert Gap.UNKNOWN in by_object["VirtualMachineService front"]
+    assert by_object["VirtualMachineService apart"] == (Gap.NO_CAPTURE,)
+    assert len(coverage.unread) == 2

@@ -84,6 +84,21 @@ def test_the_namespace_of_the_living_application_takes_the_names(command: Comman
     assert not any(finding.blocks for application in report.applications for finding in application.reasons)
 
 
+def test_a_name_that_another_object_has_is_not_ready(command: CommandLine, world: World) -> None:
+    world.cluster.seed(service("front", {"app": "another"}, more={"namespace": "drill"}))
+    ran = command("drill", "run", "--into", "drill")
+    assert (ran.code, stored(world).verdict) == (3, DrillVerdict.NOT_READY)
+    assert "VirtualMachineService drill/front name-taken: " in ran.out
+
+
+def test_a_capture_of_nothing_is_not_ready(command: CommandLine, world: World) -> None:
+    world.cluster.seed(vsphere_namespace("empty"))
+    world.app.capturing.take(CaptureRequest(namespaces=("empty",), job="Empty"))
+    ran = command("drill", "run", "--from", "empty")
+    assert (ran.code, ran.lines[-2]) == (3, "not-ready: a restore would not succeed as things are")
+    assert any(line.endswith("holds no application and no VM") for line in ran.lines)
+
+
 def test_an_object_that_a_webhook_refuses_is_not_ready(command: CommandLine, world: World) -> None:
     world.cluster.calls.fail("dry-run create", Rejected("the webhook wants another port"), on="front")
     ran = command("drill", "run", "--into", "drill")

@@ -279,3 +279,15 @@ def test_a_file_that_is_there_is_never_overwritten(world: World, command: Comman
     assert "name a file that does not exist yet" in ran.err
     assert kept.read_text() == "mine"
     assert "holds no recorded state" in command("preflight", "--compare", str(kept)).err
+
+
+@pytest.mark.parametrize("reference", [("--from", "nightly"), ("--from", "latest"), ("--from", "latest", "front")])
+def test_a_capture_with_a_damaged_document_is_not_called_restorable(
+    world: World, command: CommandLine, reference: tuple[str, ...]
+) -> None:
+    world.lose(*OBJECTS)
+    (key,) = [key for key in world.store.list("captures/") if key.endswith("virtualmachineservices/shop/front.json")]
+    world.store.tamper(key, b"{}")
+    ran = command("preflight", "--restore", "new", *reference)
+    assert (ran.code, ran.out) == (1, "")
+    assert "front.json" in ran.err

@@ -7,10 +7,13 @@ import pytest
 from velero_vmservice.archive.findings import ApplicationVerdict, Finding, FindingCode, Verdict
 from velero_vmservice.drill.judging import drilled, verdict
 from velero_vmservice.drill.model import DrilledObject, DrillVerdict, Trial
+from velero_vmservice.restore.model import Action
 
 
-def tried(trial: Trial) -> DrilledObject:
-    return DrilledObject(kind="VirtualMachineService", namespace="shop", target="drill", name="front", trial=trial)
+def tried(trial: Trial, action: str = "", *, target: str = "drill") -> DrilledObject:
+    return DrilledObject(
+        kind="VirtualMachineService", namespace="shop", target=target, name="front", trial=trial, action=action
+    )
 
 
 def application(*codes: FindingCode) -> ApplicationVerdict:
@@ -31,7 +34,7 @@ def application(*codes: FindingCode) -> ApplicationVerdict:
     ("codes", "trial", "not_tried", "expected"),
     [
         ((), Trial.ACCEPTED, (), DrillVerdict.READY),
-        ((), Trial.NAME_TAKEN, (), DrillVerdict.READY),
+        ((), Trial.NAME_TAKEN, (), DrillVerdict.NOT_READY),
         ((FindingCode.REFERENCE_MISSING,), Trial.ACCEPTED, (), DrillVerdict.WITH_WARNINGS),
         ((), Trial.ACCEPTED, ("vCenter",), DrillVerdict.INCOMPLETE),
         ((FindingCode.TARGET_MISSING,), Trial.NO_NAMESPACE, ("-",), DrillVerdict.INCOMPLETE),
@@ -45,6 +48,31 @@ def test_the_worst_decides(
     codes: tuple[FindingCode, ...], trial: Trial, not_tried: tuple[str, ...], expected: DrillVerdict
 ) -> None:
     assert verdict([application(*codes)], [tried(trial)], not_tried) is expected
+
+
+@pytest.mark.parametrize(
+    ("trial", "action", "expected"),
+    [
+        (Trial.NAME_TAKEN, Action.RETAIN, DrillVerdict.NOT_READY),
+        (Trial.NAME_TAKEN, Action.WAIT, DrillVerdict.NOT_READY),
+        (Trial.NAME_TAKEN, Action.CONFLICT, DrillVerdict.NOT_READY),
+        (Trial.ACCEPTED, Action.CONFLICT, DrillVerdict.NOT_READY),
+        (Trial.ACCEPTED, Action.BLOCKED, DrillVerdict.NOT_READY),
+        (Trial.NAME_TAKEN, Action.SKIP, DrillVerdict.READY),
+        (Trial.NAME_TAKEN, Action.UPDATE, DrillVerdict.READY),
+        (Trial.ACCEPTED, Action.WAIT, DrillVerdict.READY),
+    ],
+)
+def test_a_conflict_is_not_ready_but_for_the_object_that_lives_where_it_was_captured(
+    trial: Trial, action: Action, expected: DrillVerdict
+) -> None:
+    assert verdict([application()], [tried(trial, action)], ()) is expected
+    assert verdict([application()], [tried(trial, action, target="shop")], ()) is DrillVerdict.READY
+    assert verdict([application()], [tried(trial, action, target="shop")], (), other=True) is expected
+
+
+def test_a_drill_of_nothing_is_not_ready() -> None:
+    assert verdict([], [], ()) is DrillVerdict.NOT_READY
 
 
 def test_that_the_application_still_lives_counts_only_where_it_would_be_in_the_way() -> None:

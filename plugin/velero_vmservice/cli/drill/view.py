@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli.preflight.view import STYLES
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
+from velero_vmservice.drill.judging import would_fail
 from velero_vmservice.drill.model import DrillVerdict, Trial
 from velero_vmservice.report.html.timeline import duration
 
@@ -66,9 +67,9 @@ def _row(application: ApplicationVerdict, report: DrillReport) -> Row:
     tried = sum(Trial(each.trial).tried for each in objects)
     namespace = application.namespace
     refused = [
-        f"{each.kind} {each.target}/{each.name} {Trial(each.trial).value}: {each.message}"
+        f"{each.kind} {each.target}/{each.name} {each.trial}: {each.message or each.reason}"
         for each in objects
-        if each.trial in {Trial.REFUSED, Trial.UNREADABLE, Trial.NOT_ASKED}
+        if each.trial == Trial.NOT_ASKED or would_fail(each, other=report.target.other)
     ]
     return Row(
         name=f"{namespace}/{application.name}",
