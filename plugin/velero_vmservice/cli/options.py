@@ -223,9 +223,9 @@ def _table_output(command: Callable[..., Result], *, page: bool) -> Callable[...
         type=_TableForm(page=page),
         default=Form.TABLE.value,
         show_default=True,
-        help="The form of the table; wide has more columns, name has one name a line.",
+        help="Output format; wide has more columns, name prints one name per line.",
     )
-    @click.option("--no-headers", is_flag=True, help="Print the rows alone, without headers and the lines around them.")
+    @click.option("--no-headers", is_flag=True, help="Print only the rows, without headers and the lines around them.")
     @functools.wraps(command)
     def called(*, form: str, no_headers: bool, **others: Any) -> Result:
         return command(output=Output(Form(form), headers=not no_headers), **others)

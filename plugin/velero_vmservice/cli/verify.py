@@ -70,7 +70,7 @@ def verify(
     timeout: float | None,
     output: Output,
 ) -> None:
-    """Compare a restored application with CAPTURE, named NAME or NAME/TIME, once it was powered on.
+    """Compare a restored application with CAPTURE, named NAME or NAME/TIME, once it is powered on.
 
     Checks the VMs, their power, the members of groups in both directions, the endpoints and load balancers of services
     (guide 10.5, phase 3), and each attribute of the tables 8.1 to 8.3; -o wide shows those that are as expected too.

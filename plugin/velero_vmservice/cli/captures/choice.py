@@ -83,21 +83,21 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
         is_flag=True,
         help="Take a capture that lacks groups, services or VMs that an earlier one holds.",
     )
-    @namespaces_option("Objects of this namespace alone; repeatable. All without it.")
+    @namespaces_option("Only objects of this namespace; repeatable. All without it.")
     @click.option(
         "--object",
         "objects",
         multiple=True,
         metavar="KIND/NAME",
         callback=_object_names,
-        help="Objects that belong together with this one alone; repeatable.",
+        help="Only objects that belong together with this one; repeatable.",
     )
     @click.option(
         "--application",
         "applications",
         multiple=True,
         metavar="NAME",
-        help="The application that this group or service belongs to alone; repeatable.",
+        help="Only the application that this group or service belongs to; repeatable.",
     )
     @functools.wraps(command)
     def called(

@@ -47,7 +47,7 @@ _STYLES: Final = {State.PROTECTED: "green", State.UNPROTECTED: "red", State.UNKN
     cls=NamespaceOption,
     multiple=True,
     metavar="NS",
-    help="Of this namespace alone; repeatable. All namespaces without it.",
+    help="Only of this namespace; repeatable. All namespaces without it.",
 )
 @click.option(
     "--within",

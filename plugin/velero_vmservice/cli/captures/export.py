@@ -44,7 +44,7 @@ def export(
     """Write the objects of CAPTURE as plain YAML into DIR, with a kustomization.yaml, or to standard output with -.
 
     The objects are what a restore would create, without status, owners and power state, parent groups first and
-    services last. What kubectl and GitOps do not wait for stands in the file and on standard error.
+    services last. The file and standard error say what kubectl and GitOps do not wait for.
     """
     _, plugin = access.connect()
     contents = read_contents(plugin.catalogue.find(capture, location=location))

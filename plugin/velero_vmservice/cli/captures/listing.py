@@ -78,8 +78,8 @@ def list_captures(
 ) -> None:
     """List the captures in all buckets, newest first: Velero's, and those that `capture` made.
 
-    A bucket that cannot be listed is a remark, and the command exits with 1. What has no seal was stopped before its
-    end, or goes on; it is never restored.
+    A bucket that cannot be listed is a remark, and the command exits with 1. A capture without a seal was stopped
+    before its end, or goes on; it is never restored.
     """
     if older_than and newer_than and older_than > newer_than:
         raise WrongUsage(

@@ -51,7 +51,7 @@ _MOST_VMS: Final = 20
     )
 )
 @namespaces_option("A namespace of the captures; repeatable. All namespaces without it.")
-@click.option("--application", default="", metavar="NAME", help="Compare the VMs of this application alone.")
+@click.option("--application", default="", metavar="NAME", help="Compare only the VMs of this application.")
 @click.option("--restore-point", default="", metavar="ID", help="Rank by this restore point of the VADP job.")
 @click.option(
     "--vadp-job",

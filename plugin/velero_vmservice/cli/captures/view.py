@@ -34,7 +34,7 @@ location = click.option(
     default="",
     metavar="NAME",
     shell_complete=live(BACKUP_STORAGE_LOCATION),
-    help="Look in the bucket of this BackupStorageLocation alone.",
+    help="Look only in the bucket of this BackupStorageLocation.",
 )
 namespace = click.option(
     "-n",

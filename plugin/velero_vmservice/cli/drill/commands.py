@@ -158,7 +158,7 @@ def list_(name: str, *, output: Output) -> None:
 @click.argument("reference", metavar="DRILL")
 @table_output
 def show(reference: str, *, output: Output) -> None:
-    """Show DRILL again, NAME or NAME/TIME: what was tried, and what it came to."""
+    """Show DRILL again, NAME or NAME/TIME: what was tried, and the result."""
     if not reference.partition("/")[0]:
         raise WrongUsage("the drill has no name", hint="list them: velero-vmservice drill list")
     _, plugin = access.connect()

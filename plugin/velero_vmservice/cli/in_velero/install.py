@@ -24,6 +24,6 @@ def install(directory: Path) -> None:
 @click.command("install-launcher", epilog=examples("install-launcher /plugins"))
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def install_launcher_command(directory: Path) -> None:
-    """Install the launcher for this VM into DIRECTORY; an identical one is left alone."""
+    """Install the launcher for this processor into DIRECTORY; an identical one is left alone."""
     outcome = install_launcher(directory)
     terminal.say(f"{directory / PLUGIN_NAME}: {outcome}")

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     "--restore",
     "kind",
     type=click.Choice([kind.value for kind in RestoreKind]),
-    help="Check instead what a restore of this kind asks beforehand.",
+    help="Check instead what a restore of this kind requires.",
 )
 @click.option(
     "--from",
@@ -109,14 +109,15 @@ def preflight(
     compare: Path | None,
     output: Output,
 ) -> None:
-    """Say of each application whether a backup made now could be restored, and why not; nothing is written.
+    """Check whether a backup made now of each application could be restored, and why not; nothing is written.
 
     Checks that VMs are stable and recorded, PVCs bound, bootstrap objects there, members linked both ways and selectors
     matched; in vCenter, where the settings name one, that each record can be read. An APPLICATION is the name of one of
     its groups or services, or NAMESPACE/NAME. Exits with 3 if an application, or a VM in none, is not restorable.
 
-    With --restore it checks before the VADP restore whether the capture could be restored so: release, namespace, VM
-    classes, storage policies, names and BIOS UUIDs; in place, that the VMs are there and newer. Nothing is powered off.
+    With --restore it checks before the VADP restore whether the capture could be restored in this way: release,
+    namespace, VM classes, storage policies, names and BIOS UUIDs; in place, that the VMs are there and newer. Nothing
+    is powered off.
     """
     restoring = bool(capture or location or mapping or into or record)
     if compare:

@@ -16,7 +16,7 @@ from velero_vmservice.vsphere.registervm_errors import TABLE
 
 @click.group()
 def registration() -> None:
-    """See, explain and ask for the registration of restored VMs."""
+    """Follow, request and explain the registration of restored VMs."""
 
 
 registration.add_command(status)
@@ -38,7 +38,7 @@ def explain(asked: str, namespace: str, vm: str, moid: str) -> None:
     """Explain an error of RegisterVM, or a TOPIC: cause, remedy, and the checks as commands to copy.
 
     CODE may be spelled without its prefix, and a whole error message will do; so will a word such as dhcp for TOPIC.
-    Without argument all codes and topics are listed. Nothing is asked of cluster or vCenter.
+    Without argument all codes and topics are listed. It asks neither cluster nor vCenter.
     """
     lines = advise(asked, namespace=namespace, vm=vm, moid=moid) if asked.strip() else _all()
     for line in lines:

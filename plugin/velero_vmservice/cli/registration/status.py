@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 @namespace_mapping
 @click.option("-n", "--namespace", cls=NamespaceOption, help="Only VMs that come back there; all without it.")
 @click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this VM; repeatable.")
-@click.option("-w", "--watch", is_flag=True, help="Repeat the look until all are ready, or until interrupted.")
+@click.option("-w", "--watch", is_flag=True, help="Look again until all VMs are ready, or until interrupted.")
 @click.option("--interval", type=click.FloatRange(min=1), default=5.0, show_default=True, help="Seconds between looks.")
 @options.timeout
 @table_output
@@ -85,7 +85,7 @@ def status(
     timeout: float | None,
     output: Output,
 ) -> None:
-    """Show how far the registration of the VMs is that the captured objects of BACKUP wait for.
+    """Show the registration of the VMs that the captured objects of BACKUP wait for.
 
     Every source of the settings is asked; RegisterVM is not called. With --watch there is one document for each change:
     of JSON one a line, of YAML one after each ---. Exits with 4 if a VM is not ready, with 3 or 5 if waiting does not

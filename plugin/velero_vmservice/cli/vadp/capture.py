@@ -48,7 +48,7 @@ _COLUMNS: Final = (Column("VM"), Column("BACKUP VERSION", wide=True), Column("IN
     help="A namespace to capture; repeatable. That of the kubeconfig's context without it.",
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Every namespace that has VMs, groups or services.")
-@click.option("-l", "--selector", default="", metavar="SELECTOR", help="Objects and VMs with these labels alone.")
+@click.option("-l", "--selector", default="", metavar="SELECTOR", help="Only objects and VMs with these labels.")
 @click.option(
     "--vadp-job",
     "job",
@@ -70,7 +70,7 @@ _COLUMNS: Final = (Column("VM"), Column("BACKUP VERSION", wide=True), Column("IN
     "--job-vms",
     type=click.File("rb"),
     metavar="FILE",
-    help="The VMs that the job saves, one name a line (- for standard input): exits with 3 if it lacks one.",
+    help="The VMs that the job saves, one name per line (- for standard input): exits with 3 if it lacks one.",
 )
 @table_output
 def capture(

@@ -20,15 +20,19 @@ from velero_vmservice.vsphere.saved.findings import Verdict
 _EXIT_CODES: Final = {Verdict.UNREADABLE: ExitCode.NO_ANSWER, Verdict.NOT_RESTORABLE: ExitCode.BLOCKED}
 
 
-@click.command("validate-vmx", epilog=examples("validate-vmx web-1.vmx", "validate-vmx -o wide restore-point/*/*.vmx"))
+@click.command(
+    "validate-vmx",
+    epilog=examples(
+        "validate-vmx web-1.vmx", "validate-vmx -o wide restore-point/*/*.vmx", "validate-vmx - < web-1.vmx"
+    ),
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @table_output
 def validate_vmx(files: tuple[Path, ...], *, output: Output) -> None:
-    """Say of VMX files that a VADP job has saved whether RegisterVM could bring their VMs back.
+    """Check whether RegisterVM could bring back the VMs of the VMX files that a VADP job has saved.
 
-    FILE is a VMX file, whole or its ExtraConfig alone; - is standard input. Nothing but the files is read: no cluster,
-    no vCenter. Exits with 3 if a VM could not be restored, with 1 if a file could not be read.
-      unzip -p backup.zip web-1.vmx | velero-vmservice validate-vmx -
+    FILE is a VMX file, whole or only its ExtraConfig; - is standard input. No cluster and no vCenter is asked. Exits
+    with 3 if a VM could not be restored, with 1 if a file could not be read.
     """
     examinations = {str(file): examined(file) for file in dict.fromkeys(files)}
     verdicts(examinations, output).show(output)
@@ -45,7 +49,7 @@ def extraconfig() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @output_of("yaml", "json")
 def show(file: Path, form: str) -> None:
-    """Print what is readable of the record in a VMX file: the VM, its disks, its versions; of Secrets the names alone.
+    """Print what is readable of the record in a VMX file: the VM, its disks, its versions; of Secrets only the names.
 
     FILE is a VMX file, or - for standard input. Exits with 1 if it could not be read, with 3 if the VM in it could not
     be restored.
