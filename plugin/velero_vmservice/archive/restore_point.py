@@ -153,11 +153,9 @@ class RestorePoints:
         try:
             return read_seal(store, backup)
         except NotFound as error:
-            hint = (
-                "check whether the command that made it was stopped, and capture again"
-                if backup.maker is Maker.COMMAND
-                else "check whether the backup finished, was taken with this plugin, and held groups, services or VMs"
-            )
+            if run.capture is not None:
+                raise unsealed(backup) from error
+            hint = "check whether the backup finished, was taken with this plugin, and held groups, services or VMs"
             raise NotRestorable(f"{_titled(backup)} has no sealed capture", hint=self._instead(run, hint)) from error
         except Corrupt as error:
             captures = sum(1 for _ in store.list(f"{backup.prefix}objects/"))
@@ -210,6 +208,14 @@ class RestorePoints:
         if sealed is None or sha256:
             return KnownFacts(facts=facts)
         return KnownFacts(facts=facts, doubt=sealed.doubt or f"the seal {backup.seal_key} does not list {key}")
+
+
+def unsealed(run: BackupRun) -> NotRestorable:
+    """Return the error of a capture that has no seal."""
+    return NotRestorable(
+        f"{run} has no seal: it was stopped before its end, or goes on",
+        hint="use another capture: velero-vmservice captures list",
+    )
 
 
 def _titled(backup: BackupRun) -> str:

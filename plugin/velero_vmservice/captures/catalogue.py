@@ -17,6 +17,7 @@ from velero_vmservice.archive.other_backups import location_names
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import BackupRun, captured_object, is_time, moment
 from velero_vmservice.archive.store import READERS
+from velero_vmservice.captures.naming import Flaw, Reference
 from velero_vmservice.errors import ForeignStorage, InvalidItem, InvalidSettings, NotFound, VmServiceError, as_ours
 from velero_vmservice.velero.runs import CaptureRef, Maker
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.archive.store import ObjectStore, StorageLocations, StoredDocument
+    from velero_vmservice.captures.naming import Named
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import ObjectRef
 
@@ -47,6 +49,11 @@ class StoredCapture:
         """How the command line names it."""
         run = self.run
         return CaptureRef(maker=run.maker, name=run.name, started=run.started, location=run.location)
+
+    @property
+    def started(self) -> str:
+        """When its run began: UTC, compact."""
+        return self.run.started
 
     @property
     def sealed(self) -> bool:
@@ -73,6 +80,9 @@ class StoredCapture:
     def where(self) -> str:
         """Where its documents lie, as a person reads it."""
         return self.store.where(f"{self.run.prefix}*")
+
+    def __str__(self) -> str:
+        return f"capture {self.ref}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,19 +143,23 @@ class Catalogue:
         return Listing(captures=newest_first, unread=unread)
 
     def find(self, reference: str, *, location: str = "") -> StoredCapture:
-        """Return the capture that a person names NAME, the newest of that name, or NAME/TIME.
+        """Return the capture that a person names; raises as `named`."""
+        return self.named(reference, location=location).stored
 
-        Raises `NotFound` if there is none, `InvalidItem` if captures of several makers or locations answer to it, and
-        the error of a bucket that could not be listed where it may lie there.
+    def named(self, reference: str, *, location: str = "") -> Named[StoredCapture]:
+        """Return the capture that a person names NAME/TIME, or NAME: the newest that is sealed and holds anything.
+
+        Where no capture of the name is both, it is the newest sealed one, else the newest. Raises `NotFound` if there
+        is none, `InvalidItem` if captures of several makers or locations answer to it, and the error of a bucket that
+        could not be listed where it may lie there.
         """
-        name, _, started = reference.partition("/")
-        listing = self.list(name=name, location=location)
-        named = [capture for capture in listing.captures if started in ("", capture.run.started)]
-        newest = [capture for capture in named if capture.run.started == named[0].run.started]
-        if len(newest) == 1:
-            return newest[0]
-        if newest:
-            places = ", ".join(capture.where for capture in newest)
+        wanted = Reference.read(reference)
+        listing = self.list(name=wanted.name, location=location)
+        named = wanted.among(listing.captures, _flaw)
+        if len(named.meant) == 1:
+            return named
+        if named.meant:
+            places = ", ".join(capture.where for capture in named.meant)
             raise InvalidItem(
                 f"several captures are named {reference}: {places}", hint="name the location of the one that is meant"
             )
@@ -267,6 +281,16 @@ class Catalogue:
             annotations={},
             maker=maker,
         )
+
+
+def _flaw(capture: StoredCapture) -> Flaw | None:
+    """Say what is wrong with a capture as the newest of its name; one whose seal cannot be read may hold anything."""
+    if not capture.sealed:
+        return Flaw.UNSEALED
+    if capture.objects:
+        return None
+    seal = _seal(capture)
+    return None if isinstance(seal, VmServiceError) or seal.vadp.machines else Flaw.EMPTY
 
 
 def _started(store: ObjectStore, maker: Maker) -> Iterator[tuple[str, str]]:

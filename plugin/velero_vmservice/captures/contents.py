@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.findings import ApplicationObject, ApplicationVerdict
-from velero_vmservice.archive.restore_point import read_seal
+from velero_vmservice.archive.restore_point import read_seal, unsealed
 from velero_vmservice.archive.schema import Capture, captured_object
 from velero_vmservice.archive.store import READERS
 from velero_vmservice.backup.read_back import read_whole
 from velero_vmservice.captures.applications import of_topologies
-from velero_vmservice.errors import NotRestorable, VmServiceError, as_ours
+from velero_vmservice.errors import VmServiceError, as_ours
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Contents:
         for key in sorted(self.faults, key=lambda key: key != self.capture.run.seal_key):
             raise self.faults[key]
         if self.seal is None:
-            raise unsealed(self.capture)
+            raise unsealed(self.capture.run)
         return self.seal
 
     def applications(self) -> Sequence[ApplicationVerdict]:
@@ -83,14 +83,6 @@ def _application(
     kind: str, namespace: str, name: str, objects: tuple[ApplicationObject, ...], vms: tuple[str, ...]
 ) -> ApplicationVerdict:
     return ApplicationVerdict(verdict="", kind=kind, namespace=namespace, name=name, objects=objects, vms=vms)
-
-
-def unsealed(capture: StoredCapture) -> NotRestorable:
-    """Return the error of a capture that has no seal."""
-    return NotRestorable(
-        f"{capture.run} has no seal: it was stopped before its end, or goes on",
-        hint="use another capture: velero-vmservice captures list",
-    )
 
 
 def read_contents(capture: StoredCapture, *, done: Callable[[], None] = lambda: None) -> Contents:

@@ -14,6 +14,7 @@ import click
 from velero_vmservice.cli import access, options, restore_target
 from velero_vmservice.cli.access import live
 from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.view import named_capture
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
@@ -79,7 +80,7 @@ def verify(
     """
     restore_target.demand_one(capture, restore, mapping, option="--restore", what="CAPTURE")
     settings, plugin = access.connect()
-    ref = plugin.catalogue.find(capture).ref if capture is not None else None
+    ref = named_capture(plugin, capture).ref if capture is not None else None
     wanted = restore_target.restore_of(plugin, settings, ref.name if ref else None, restore, mapping)
     run = RestoreRun.read(wanted, capture=ref)
     replays = plugin.backup_objects.replayed(run, run.spec)

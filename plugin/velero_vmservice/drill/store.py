@@ -9,6 +9,7 @@ import structlog
 
 from velero_vmservice.archive.schema import is_time, moment
 from velero_vmservice.archive.store import read_document, write_once
+from velero_vmservice.captures.naming import Reference
 from velero_vmservice.drill.model import REPORT, ROOT, DrillReport
 from velero_vmservice.errors import ForeignStorage, InvalidItem, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import compact_time
@@ -126,14 +127,13 @@ class Drills:
         Raises `NotFound` if there is none, `InvalidItem` if several buckets have it, and the error of a bucket that
         could not be listed where it may lie there.
         """
-        name, _, started = reference.partition("/")
-        stored = self.list(name)
-        named = [drill for drill in stored.drills if started in ("", drill.started)]
-        newest = [drill for drill in named if drill.started == named[0].started]
-        if len(newest) == 1:
-            return newest[0]
-        if newest:
-            places = ", ".join(drill.where for drill in newest)
+        wanted = Reference.read(reference)
+        stored = self.list(wanted.name)
+        named = wanted.among(stored.drills, lambda _: None).meant
+        if len(named) == 1:
+            return named[0]
+        if named:
+            places = ", ".join(drill.where for drill in named)
             raise InvalidItem(f"several buckets have the drill {reference}: {places}", hint="read it in its bucket")
         if stored.unread:
             raise stored.unread[0]

@@ -35,8 +35,12 @@ def named(
 ) -> ChosenCapture:
     """Return the capture NAME or NAME/TIME, or the latest one that holds the applications; raises as both do."""
     if reference != LATEST:
-        capture = catalogue.find(reference, location=location)
-        return ChosenCapture(captured=read_captured(capture), lacks=choice.lacks(capture))
+        of_name = catalogue.named(reference, location=location)
+        return ChosenCapture(
+            captured=read_captured(of_name.stored),
+            lacks=choice.lacks(of_name.stored),
+            remarks=[passed.sentence for passed in of_name.passed_over],
+        )
     latest = choice.latest(applications=names, location=location)
     return ChosenCapture(captured=read_captured(latest.capture), lacks=latest.lacks, remarks=latest.passed_over)
 

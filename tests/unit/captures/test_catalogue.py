@@ -5,6 +5,7 @@ import pytest
 from tests.fakes.store import MemoryStore
 from tests.unit.builders import NAMESPACE, backup, obj, service, vm
 from tests.unit.world import CAPTURES, World
+from velero_vmservice.captures.naming import Flaw
 from velero_vmservice.documents import digest
 from velero_vmservice.errors import Corrupt, InvalidItem, InvalidSettings, NotFound, Unavailable
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
@@ -76,3 +77,21 @@ def test_without_any_bucket_there_is_no_catalogue(world: World) -> None:
     world.cluster.remove(ObjectRef(BACKUP_STORAGE_LOCATION, "velero", "default"))
     with pytest.raises(InvalidSettings, match="no bucket to look in"):
         world.app.catalogue.list()
+
+
+def test_the_newest_that_is_sealed_is_meant_and_newer_ones_without_a_seal_are_told(world: World) -> None:
+    sealed = world.app.catalogue.find("gold").ref
+    world.clock.advance(60.0)
+    stopped = world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="gold")).ref
+    world.store.delete(f"vadp/{stopped}/capture.json")
+    named = world.app.catalogue.named("gold")
+    assert (named.stored.ref, [passed.flaw for passed in named.passed_over]) == (sealed, [Flaw.UNSEALED])
+    assert world.app.catalogue.named(str(stopped)).stored.ref == stopped, "named with its time it is meant as it is"
+    world.store.delete(f"vadp/{sealed}/capture.json")
+    assert world.app.catalogue.find("gold").ref == stopped, "where none is sealed, the newest"
+
+
+@pytest.mark.parametrize("reference", ["", "/20260301T120000Z", "nightly/", "../../nightly", "nightly/2026/1"])
+def test_what_is_no_name_is_refused(world: World, reference: str) -> None:
+    with pytest.raises(InvalidItem, match="is neither NAME nor NAME/TIME"):
+        world.app.catalogue.find(reference)

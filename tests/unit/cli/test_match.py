@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.captures.scene import WithoutVelero
+from velero_vmservice.captures.matching.reading import BATCH
 from velero_vmservice.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -133,3 +134,29 @@ def test_the_help_shows_examples(command: CommandLine) -> None:
     ran = command("match", "--help")
     assert ran.code == 0
     assert "velero-vmservice match --restore-point 4711 --vadp-job nightly" in " ".join(ran.out.split())
+
+
+def test_captures_are_read_until_one_fits_and_enough_before_it_are_known(
+    command: CommandLine, world: WithoutVelero
+) -> None:
+    for number in range(60):
+        world.take(str(1_900_000_000_001 + number))
+    read_before = world.store.calls.counts["get"]
+    ran = command("match", "-n", "shop")
+    assert ran.code == 0
+    assert world.store.calls.counts["get"] - read_before == 2 * 2 * BATCH, "two batches, of each a seal and facts"
+    assert f"not compared: {63 - 2 * BATCH} older captures" in ran.lines
+    assert json.loads(command("match", "-n", "shop", "-o", "json").out)["not_compared"] == 63 - 2 * BATCH
+
+
+def test_the_search_goes_on_while_every_capture_is_newer_than_its_vms(
+    command: CommandLine, world: WithoutVelero
+) -> None:
+    for number in range(45):
+        world.take(str(1_900_000_000_001 + number))
+    world.register("1750000000000")
+    document = json.loads(command("match", "-n", "shop", "-o", "json").out)
+    assert [(capture["fit"], capture["vadp"]["restore_point"]) for capture in document["captures"][:1]] == [
+        ("older", "17")
+    ]
+    assert (len(document["captures"]), document["not_compared"]) == (48, 0)

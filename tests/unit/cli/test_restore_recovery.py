@@ -87,3 +87,16 @@ def test_a_service_that_was_removed_beside_its_vms_asks_for_the_option_too(scene
     assert scene.restore("--from", "match", "--allow-fewer-objects").code == 0
     assert started_of_the_report(scene) == taken.started
     assert scene.restore("--from", "latest", "--application", "tier", "--yes").code == 0, "it lacks nothing of tier"
+
+
+def test_a_newer_capture_without_a_seal_is_passed_over_with_a_remark(scene: Scene) -> None:
+    scene.world.cluster.seed(TIER, FRONT, OTHER)
+    scene.come_back(NEW)
+    stopped = scene.world.take_as_is().ref
+    scene.world.store.delete(f"vadp/{stopped}/capture.json")
+    ran = scene.restore("--from", "nightly")
+    assert (ran.code, started_of_the_report(scene)) == (0, scene.newer.started)
+    assert f"note: capture {stopped} has no seal" in ran.err
+    refused = scene.restore("--from", str(stopped))
+    assert refused.code == 3
+    assert f"capture nightly of {stopped.started} has no seal: it was stopped before its end, or goes on" in refused.err

@@ -72,6 +72,11 @@ class Side:
     """What was there, captured or not."""
     is_cluster: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no group, no service and no VM."""
+        return not (self.objects or self.vms)
+
 
 def compare(first: Side, second: Side) -> Sequence[Changed]:
     """Return what differs, objects before VMs; what the first side left out is no difference to the cluster."""

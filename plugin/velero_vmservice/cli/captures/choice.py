@@ -13,7 +13,7 @@ from velero_vmservice.captures.matching import ranking, shortfall
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH, MatchRequest
 from velero_vmservice.captures.matching.evidence import Fit, counted
 from velero_vmservice.cli.captures.naming import capture_names
-from velero_vmservice.cli.captures.view import lack_clause, remark_lacks
+from velero_vmservice.cli.captures.view import lack_clause, named_capture, remark_lacks
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import namespaces_option
 from velero_vmservice.cli.views import terminal
@@ -147,7 +147,7 @@ def capture_of(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> Captu
         ref, lacks = latest.capture.ref, latest.lacks
         terminal.remark(f"the latest capture is {ref}")
     else:
-        capture = plugin.catalogue.find(choice.capture)
+        capture = named_capture(plugin, choice.capture)
         ref, lacks = capture.ref, plugin.capture_choice.lacks(capture, choice.namespaces)
     _demand_no_fewer(ref, lacks, choice)
     return ref

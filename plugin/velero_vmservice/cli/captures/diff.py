@@ -19,7 +19,7 @@ from velero_vmservice.cli.options import examples, namespace_mapping, table_outp
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from velero_vmservice.captures.inspection.difference import Changed
     from velero_vmservice.cli.views.table import Output
@@ -46,21 +46,23 @@ def diff(first: str, second: str, mapping: Mapping[str, str], *, location: str, 
 
     Objects are compared in labels, annotations and spec, as a restore compares them; VMs in backup version, labels,
     group, UUIDs, image, volumes and bootstrap objects. Objects of CAPTURE are looked for in their own namespaces, or in
-    those that they are mapped to. Exits with 0 if nothing differs, with 5 if anything does.
+    those that they are mapped to. Exits with 0 if nothing differs, with 5 if anything does, with 3 if there is
+    nothing to compare.
     """
     _, plugin = access.connect()
-    earlier = read_contents(plugin.catalogue.find(first, location=location))
+    earlier = read_contents(view.named_capture(plugin, first, location=location))
     known = {*earlier.namespaces, *(ref.namespace for ref in earlier.objects)}
     if unknown := sorted(mapping.keys() - known):
         raise WrongUsage(f"the capture holds nothing of namespace {', '.join(unknown)}")
     before = difference.of_capture(earlier, mapping)
     if second:
-        later = read_contents(plugin.catalogue.find(second, location=location))
+        later = read_contents(view.named_capture(plugin, second, location=location))
         after, named = difference.of_capture(later, {}), str(later.capture.ref)
     else:
         targets = {mapping.get(namespace, namespace) for namespace in known}
         after, named = difference.of_cluster(plugin.cluster, targets, before.objects), _CLUSTER
     changes = compare(before, after)
+    nothing = before.is_empty and after.is_empty
     Table(
         columns=_COLUMNS,
         rows=[_row(each) for each in changes],
@@ -70,9 +72,18 @@ def diff(first: str, second: str, mapping: Mapping[str, str], *, location: str, 
             "changes": [_described(each) for each in changes],
         },
         above=[f"from {earlier.capture.ref} to {named}"],
-        below=[] if changes else ["nothing differs"],
+        below=list(_below(changes, nothing=nothing)),
     ).show(output)
+    if nothing:
+        sys.exit(ExitCode.BLOCKED)
     sys.exit(ExitCode.FAILED if changes else ExitCode.DONE)
+
+
+def _below(changes: Sequence[Changed], *, nothing: bool) -> Iterator[str]:
+    if nothing:
+        yield "there is nothing to compare: neither side has a group, a service or a VM"
+    elif not changes:
+        yield "nothing differs"
 
 
 def _row(each: Changed) -> Row:

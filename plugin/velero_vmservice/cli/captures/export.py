@@ -47,7 +47,7 @@ def export(
     services last. The file and standard error say what kubectl and GitOps do not wait for.
     """
     _, plugin = access.connect()
-    contents = read_contents(plugin.catalogue.find(capture, location=location))
+    contents = read_contents(view.named_capture(plugin, capture, location=location))
     contents.demand_whole()
     if unknown := sorted(mapping.keys() - {ref.namespace for ref in contents.objects}):
         raise WrongUsage(f"the capture holds no object of namespace {', '.join(unknown)}")

@@ -51,7 +51,7 @@ def show(capture: str, *, location: str, output: Output) -> None:
     Every document is read and checked against the seal. Exits with 3 if the capture has no seal, or a damaged document.
     """
     _, plugin = access.connect()
-    contents = read_contents(plugin.catalogue.find(capture, location=location))
+    contents = read_contents(view.named_capture(plugin, capture, location=location))
     applications = contents.applications()
     for key, fault in sorted(contents.faults.items()):
         terminal.remark(f"not read: {key}: {fault.message}")

@@ -81,7 +81,7 @@ def verify(
         listing = plugin.catalogue.list(location=location)
         chosen, unread = [*listing.captures], [*listing.unread]
     else:
-        chosen = [plugin.catalogue.find(name, location=location) for name in dict.fromkeys(captures)]
+        chosen = [view.named_capture(plugin, name, location=location) for name in dict.fromkeys(captures)]
     buckets.remark_unread(unread)
     steps = sum(len(capture.documents) + (len(capture.objects) if deep else 0) for capture in chosen)
     with progress("verifying", steps) as done:

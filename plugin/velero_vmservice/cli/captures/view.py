@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
+    from velero_vmservice.app import App
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.captures.catalogue import StoredCapture
     from velero_vmservice.captures.matching.shortfall import Lack
@@ -90,6 +91,14 @@ def described(capture: StoredCapture, seal: Seal | None, fault: VmServiceError |
         "bytes": capture.size,
         "documents": len(capture.documents),
     }
+
+
+def named_capture(plugin: App, reference: str, *, location: str = "") -> StoredCapture:
+    """Return the capture that is named, and remark which newer ones of the name are not meant; raises as catalogues."""
+    named = plugin.catalogue.named(reference, location=location)
+    for passed in named.passed_over:
+        terminal.remark(passed.sentence)
+    return named.stored
 
 
 def lack_clause(lacks: Iterable[Lack]) -> str:
