@@ -90,13 +90,14 @@ def _run() -> int:
     try:
         return int(commands.main(prog_name=terminal.PROGRAM, standalone_mode=False) or ExitCode.DONE)
     except VmServiceError as error:
-        terminal.complain(error.message, error.hint)
-        return of_error(error)
+        code = of_error(error)
+        terminal.complain(error.message, error.hint or (_help() if code is ExitCode.USAGE else ""))
+        return code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.message, err=True)  # the help itself, many lines
         return ExitCode.USAGE
     except click.UsageError as error:
-        terminal.complain(error.format_message(), _help_for(error))
+        terminal.complain(error.format_message(), f"{error.ctx.command_path} --help" if error.ctx else _help())
         return ExitCode.USAGE
     except click.ClickException as error:
         terminal.complain(error.format_message())
@@ -113,8 +114,15 @@ def _run() -> int:
         return ExitCode.NO_ANSWER
 
 
-def _help_for(error: click.UsageError) -> str:
-    return f"{error.ctx.command_path} --help" if error.ctx else ""
+def _help() -> str:
+    """Return the command that shows the help of the one that was typed, whose context is gone."""
+    command: click.Command = commands
+    path = [terminal.PROGRAM]
+    for argument in sys.argv[1:]:
+        if isinstance(command, click.Group) and argument in command.commands:
+            command = command.commands[argument]
+            path.append(argument)
+    return " ".join((*path, "--help"))
 
 
 __all__ = ["commands", "main"]

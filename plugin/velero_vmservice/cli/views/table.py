@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 _GAP: Final = "  "
-_EMPTY: Final = "-"
 
 
 class Form(StrEnum):
@@ -181,8 +180,8 @@ def _styled(cell: Cell, sentences: str) -> tuple[str, str]:
     """Return the text and style of a cell; `sentences` is what its row shows of the sentences."""
     match cell:
         case Sentences():
-            return sentences or _EMPTY, ""
+            return sentences or terminal.EMPTY, ""
         case str():
-            return cell or _EMPTY, ""
+            return cell or terminal.EMPTY, ""
         case text, style:
-            return text or _EMPTY, style
+            return text or terminal.EMPTY, style

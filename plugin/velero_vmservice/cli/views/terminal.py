@@ -15,15 +15,18 @@ import click
 import yaml
 from rich.cells import cell_len
 from rich.console import Console, Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from velero_vmservice.text import on_one_line, spelled_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 PROGRAM: Final = "velero-vmservice"
+EMPTY: Final = "-"
+"""What stands for an empty cell of a table."""
 _GAP: Final = 2
 """Columns of a terminal between two of ours."""
 _LEAST_LAST: Final = 16
@@ -82,37 +85,56 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]
     Without columns there are no headers.
 
     Names and states are never cut, and broken at spaces alone: where the terminal is too narrow for that, each row is
-    one line, which the terminal folds.
+    a block of lines, which name what they have of it.
     """
     cells = [[text(cell) for cell in row] for row in rows]
-    headers = [[Text(column, style="bold") for column in columns]] if columns else []
-    widths = _widths([*headers, *cells], width)
+    headers = [Text(column, style="bold") for column in columns]
+    widths = _widths([headers, *cells] if headers else cells, width)
     if widths is None:
-        return Group(*(Text("  ").join(row) for row in (*headers, *cells)))
+        return Group(*(line for row in cells for line in _block(headers, row, width)))
     drawn = Table(box=None, show_header=False, pad_edge=False)
     for fixed in widths:
         drawn.add_column(overflow="fold", width=fixed)
     drawn.add_column(overflow="fold")
-    for row in (*headers, *cells):
+    for row in (headers, *cells) if headers else cells:
         drawn.add_row(*row)
     return drawn
 
 
 def _widths(cells: Sequence[Sequence[Text]], width: int) -> Sequence[int] | None:
-    """Return the width of each column but the last: of its whole cells if they fit, else of its longest words.
+    """Return the width of each column but the last: of its whole cells, but for columns that have to give room.
 
-    None where not even those leave the last column room.
+    Those have the width of their longest word, and what has most to give gives first. None where not even that leaves
+    the last column room.
     """
     fixed = list(zip(*cells, strict=True))[:-1]
-    for of_cell in (_cell_width, _word_width):
-        widths = [max(map(of_cell, column)) for column in fixed]
-        if sum(widths) + _GAP * len(widths) + _LEAST_LAST <= width:
-            return widths
-    return None
+    widths = [max(cell.cell_len for cell in column) for column in fixed]
+    least = [max(map(_word_width, column)) for column in fixed]
+    room = width - _LEAST_LAST - _GAP * len(fixed)
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        giving = max(range(len(widths)), key=lambda number: widths[number] - least[number])
+        widths[giving] = least[giving]
+    return widths
 
 
-def _cell_width(cell: Text) -> int:
-    return cell.cell_len
+def _block(headers: Sequence[Text], row: Sequence[Text], width: int) -> Iterator[Padding]:
+    """Yield the lines of a row for which the terminal is too narrow: its first cell, then the others by their headers.
+
+    Cells share a line where they fit; empty ones are left out.
+    """
+    line, indent = row[0], 0
+    for number, cell in enumerate(row[1:], start=1):
+        if cell.plain == EMPTY:
+            continue
+        named = Text(" ").join((headers[number], cell)) if headers else cell
+        if indent + line.cell_len + _GAP + named.cell_len <= width:
+            line = Text("  ").join((line, named))
+        else:
+            yield Padding(line, (0, 0, 0, indent))
+            line, indent = named, _GAP
+    yield Padding(line, (0, 0, 0, indent))
 
 
 def _word_width(cell: Text) -> int:
