@@ -37,6 +37,7 @@ def candidates(draw: st.DrawFn) -> Sequence[Candidate]:
                 written=started + timedelta(minutes=draw(st.integers(0, 3000))),
                 sealed=draw(st.booleans() | st.just(value=True)),
                 known=draw(st.booleans() | st.just(value=True)),
+                cluster=draw(st.sampled_from(["here", "there"])),
                 job=draw(st.sampled_from(["gold", "silver"])),
                 namespaces=frozenset({draw(st.sampled_from(["shop", "mail"]))}),
                 applications=draw(st.dictionaries(PARTS, JUDGEMENTS, max_size=3)),
@@ -102,7 +103,8 @@ def test_the_last_capture_of_each_verdict_or_a_better_one_stays_whatever_the_rul
     kept = left(captures, rules)
     for each in captures:
         for parts, judgement in each.applications.items() if each.sealed and each.known else ():
-            assert any(holds(other, parts, *BESIDE[judgement]) for other in kept)
+            same = [other for other in kept if other.cluster == each.cluster]
+            assert any(holds(other, parts, *BESIDE[judgement]) for other in same)
 
 
 @given(candidates(), RULES)

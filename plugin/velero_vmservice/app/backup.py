@@ -32,7 +32,7 @@ class BackingUp:
 def assemble(foundation: Foundation) -> BackingUp:
     """Put the backup part together."""
     cluster, locations, clock = foundation.cluster, foundation.locations, foundation.clock
-    sealing = Sealing(locations=locations, clock=clock)
+    sealing = Sealing(cluster=cluster, locations=locations, clock=clock)
     namespaces = NamespaceFactsOnce(cluster=cluster, locations=locations, clock=clock)
     capture = ObjectCapture(cluster=cluster, locations=locations, clock=clock, namespaces=namespaces, sealing=sealing)
     return BackingUp(

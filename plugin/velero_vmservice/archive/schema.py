@@ -254,6 +254,11 @@ class Seal(Document):
     """The withheld resources that users declare; no controller creates these objects again."""
     withheld_complete: bool = True
     """False if the plugin restarted during the backup, so that earlier counts are missing."""
+    cluster_id: Name = ""
+    """UID of namespace kube-system of the cluster that was captured; '' where it could not be read, and in a seal of an
+    earlier release."""
+    cluster: Name = ""
+    """Host of that cluster's API server, as the plugin reached it."""
     taken: Taken | None = None
     """None for the capture of a Velero Backup, whose object says what was asked for."""
 

@@ -25,6 +25,7 @@ from velero_vmservice.backup.read_back import read_back
 from velero_vmservice.backup.unsealed import Unsealed
 from velero_vmservice.errors import CODES, InvalidItem, VmServiceError, as_ours
 from velero_vmservice.metrics import SEALS, SEALS_FAILED
+from velero_vmservice.supervisor.identity import identify
 from velero_vmservice.velero import runs
 from velero_vmservice.velero.actions import CALLER, Progress
 from velero_vmservice.velero.runs import Maker
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.schema import BackupRun, Taken
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
 
 log = structlog.get_logger()
@@ -53,7 +55,8 @@ for _code in CODES:
 class Sealing:
     """Seals captures, one per run of a backup."""
 
-    def __init__(self, *, locations: StorageLocations, clock: Clock) -> None:
+    def __init__(self, *, cluster: Cluster, locations: StorageLocations, clock: Clock) -> None:
+        self._cluster = cluster
         self._locations = locations
         self._clock = clock
         self._started = clock.now()
@@ -196,7 +199,7 @@ class Sealing:
         complete = schema.moment(run.started) >= self._started.replace(microsecond=0)
         velero_chose = complete and run.maker is Maker.VELERO
         chosen = unsealed.chosen if velero_chose else unsealed.chosen | unsealed.chosen_by_filters()
-        held = unsealed.held_vms(chosen=chosen)
+        held, captured_cluster = unsealed.held_vms(chosen=chosen), identify(self._cluster)
         return Seal(
             backup=run.name,
             backup_uid=run.uid,
@@ -216,6 +219,8 @@ class Sealing:
             withheld=dict(sorted(unsealed.withheld.items())),
             not_backed_up=tuple(name for name in sorted(unsealed.withheld) if restricted.is_declared(name)),
             withheld_complete=complete,
+            cluster_id=captured_cluster.uid,
+            cluster=captured_cluster.host,
             taken=unsealed.taken,
         )
 

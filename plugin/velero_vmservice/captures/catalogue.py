@@ -19,6 +19,7 @@ from velero_vmservice.archive.schema import BackupRun, captured_object, is_time,
 from velero_vmservice.archive.store import READERS
 from velero_vmservice.captures.naming import Flaw, Reference
 from velero_vmservice.errors import ForeignStorage, InvalidItem, InvalidSettings, NotFound, VmServiceError, as_ours
+from velero_vmservice.supervisor.identity import ClusterChoice, cluster_id
 from velero_vmservice.velero.runs import CaptureRef, Maker
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Catalogue:
         self._locations = locations
         self._velero_namespace = velero_namespace
         self._own_bucket = own_bucket
+        self._own_cluster = ""
 
     def list(self, *, name: str = "", location: str = "") -> Listing:
         """Return all captures, or those of a name or location; two locations that are one bucket show each once.
@@ -142,20 +144,27 @@ class Catalogue:
         )
         return Listing(captures=newest_first, unread=unread)
 
+    def clusters(self, wanted: str = "") -> ClusterChoice:
+        """Return which cluster's captures are meant: the connected one's, or those of the one that is named."""
+        self._own_cluster = self._own_cluster or cluster_id(self._cluster)
+        return ClusterChoice(own=self._own_cluster, wanted=wanted)
+
     def find(self, reference: str, *, location: str = "") -> StoredCapture:
         """Return the capture that a person names; raises as `named`."""
         return self.named(reference, location=location).stored
 
-    def named(self, reference: str, *, location: str = "") -> Named[StoredCapture]:
+    def named(self, reference: str, *, location: str = "", from_cluster: str = "") -> Named[StoredCapture]:
         """Return the capture that a person names NAME/TIME, or NAME: the newest that is sealed and holds anything.
 
+        By NAME alone a capture of another cluster is meant only with its id, or `any`, as `from_cluster`.
         Where no capture of the name is both, it is the newest sealed one, else the newest. Raises `NotFound` if there
         is none, `InvalidItem` if captures of several makers or locations answer to it, and the error of a bucket that
         could not be listed where it may lie there.
         """
         wanted = Reference.read(reference)
         listing = self.list(name=wanted.name, location=location)
-        named = wanted.among(listing.captures, _flaw)
+        clusters = self.clusters(from_cluster)
+        named = wanted.among(listing.captures, lambda capture: _flaw(capture, clusters))
         if len(named.meant) == 1:
             return named
         if named.meant:
@@ -165,6 +174,12 @@ class Catalogue:
             )
         if listing.unread:
             raise listing.unread[0]
+        if named.passed_over:
+            newest = named.passed_over[0].stored.ref
+            raise NotFound(
+                f"no capture named {reference} is of {clusters}; the newest of another is {newest}",
+                hint="name that with its time, and give --from-cluster where it is to be restored",
+            )
         others = ", ".join(str(capture.ref) for capture in listing.captures[:3])
         raise NotFound(
             f"no bucket has a capture named {reference}",
@@ -283,14 +298,18 @@ class Catalogue:
         )
 
 
-def _flaw(capture: StoredCapture) -> Flaw | None:
+def _flaw(capture: StoredCapture, clusters: ClusterChoice) -> Flaw | None:
     """Say what is wrong with a capture as the newest of its name; one whose seal cannot be read may hold anything."""
     if not capture.sealed:
         return Flaw.UNSEALED
-    if capture.objects:
+    if capture.objects and not clusters.excludes:
         return None
     seal = _seal(capture)
-    return None if isinstance(seal, VmServiceError) or seal.vadp.machines else Flaw.EMPTY
+    if isinstance(seal, VmServiceError):
+        return None
+    if not clusters.takes(seal.cluster_id):
+        return Flaw.OTHER_CLUSTER
+    return None if capture.objects or seal.vadp.machines else Flaw.EMPTY
 
 
 def _started(store: ObjectStore, maker: Maker) -> Iterator[tuple[str, str]]:

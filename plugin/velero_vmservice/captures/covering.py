@@ -92,7 +92,9 @@ class Covering:
         live = self._live(tuple(dict.fromkeys(namespaces)) or ("",), now)
         recent = self._runs.read(since=now - within)
         sought = [Sought(objects=frozenset({each.ref}), with_job=_is_vm(each)) for each in live.objects]
-        held = Holdings(locations=self._locations, readers=READERS).find(sought, recent.runs, read=read)
+        held = Holdings(locations=self._locations, readers=READERS, clusters=self._catalogue.clusters).find(
+            sought, recent.runs, read=read
+        )
         unread = [*recent.buckets_unread, *held.unread]
         if recent.backups_unread is not None:
             unread.insert(0, recent.backups_unread)

@@ -16,6 +16,7 @@ from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.captures.protection import SealedCapture
 from velero_vmservice.errors import ForeignStorage, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.supervisor.identity import ClusterChoice
 from velero_vmservice.velero.runs import CaptureRef
 
 if TYPE_CHECKING:
@@ -89,9 +90,19 @@ class Held:
 class Holdings:
     """Finds captures by what they hold, and remembers their seals; one thread at a time may look."""
 
-    def __init__(self, *, locations: StorageLocations, readers: int = 1) -> None:
-        """Put together; with several readers, seals are read side by side, and a few more than it takes."""
+    def __init__(
+        self,
+        *,
+        locations: StorageLocations,
+        readers: int = 1,
+        clusters: Callable[[], ClusterChoice] = ClusterChoice,
+    ) -> None:
+        """Put together; with several readers, seals are read side by side, and a few more than it takes.
+
+        Captures that are not of `clusters` hold nothing that is looked for: a bucket may be shared.
+        """
         self._locations = locations
+        self._clusters = clusters
         self._readers = readers
         self._answers: dict[_Key, SealAnswer] = {}
 
@@ -111,7 +122,12 @@ class Holdings:
             most: how many seals are read at most; None for as many as it takes.
             read: told how many of how many runs have been looked at.
         """
-        looking = _Looking(self._locations, self._readers, {key: self._answers.get(key) for key in map(_key, runs)})
+        looking = _Looking(
+            self._locations,
+            self._readers,
+            self._clusters(),
+            answers={key: self._answers.get(key) for key in map(_key, runs)},
+        )
         missing, captures, unsealed = list(sought), list[SealedCapture](), list["BackupRun"]()
         for at, run in enumerate(runs):
             read(at, len(runs))
@@ -139,8 +155,16 @@ class Holdings:
 class _Looking:
     """One search: what it has asked, and of whom it asks no more."""
 
-    def __init__(self, locations: StorageLocations, readers: int, answers: dict[_Key, SealAnswer | None]) -> None:
+    def __init__(
+        self,
+        locations: StorageLocations,
+        readers: int,
+        clusters: ClusterChoice,
+        *,
+        answers: dict[_Key, SealAnswer | None],
+    ) -> None:
         self._locations = locations
+        self._clusters = clusters
         self._readers = readers
         self.answers = answers
         self.unread: list[VmServiceError] = []
@@ -181,7 +205,7 @@ class _Looking:
     def _attempt(self, run: BackupRun) -> SealedCapture | VmServiceError | None:
         try:
             store = self._locations.open(run.location, namespace=run.namespace)
-            return _sealed_capture(run, read_seal(store, run))
+            return _sealed_capture(run, read_seal(store, run), self._clusters)
         except (NotFound, ForeignStorage):
             return None
         except Exception as raised:  # noqa: BLE001 - handed back; other captures are looked at
@@ -193,13 +217,14 @@ def _key(run: BackupRun) -> _Key:
     return (run.uid, run.location, run.prefix)
 
 
-def _sealed_capture(run: BackupRun, seal: Seal) -> SealedCapture:
+def _sealed_capture(run: BackupRun, seal: Seal, clusters: ClusterChoice) -> SealedCapture:
+    """Return what a seal lists, which of another cluster's is nothing: objects of the same names are others."""
     refs = ((schema.captured_object(sealed.key), sealed.key) for sealed in seal.objects)
     names = (name.partition("/") for name in seal.vadp.machines)
     vms = {ObjectRef(VIRTUAL_MACHINE, namespace, name): "" for namespace, _, name in names}
     return SealedCapture(
         ref=CaptureRef(maker=run.maker, name=run.name, started=run.started, location=run.location),
-        keys=vms | {ref: key for ref, key in refs if ref is not None},
+        keys=vms | {ref: key for ref, key in refs if ref is not None} if clusters.takes(seal.cluster_id) else {},
         vadp_job=seal.vadp.job,
         restore_point=seal.vadp.restore_point,
         not_restorable=frozenset(_not_restorable(seal)),

@@ -28,6 +28,8 @@ class Flaw(StrEnum):
 
     UNSEALED = "has no seal: it was stopped before its end, or goes on"
     EMPTY = "holds no group, service or VM"
+    OTHER_CLUSTER = "is of another cluster"
+    """Never meant by the name alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class Reference:
     def among(self, newest_first: Iterable[StoredT], flaw: Callable[[StoredT], Flaw | None]) -> Named[StoredT]:
         """Return what it stands for; where all of a name are flawed, the newest of the least flawed.
 
+        Of a name that others alone have it stands for nothing, and all are passed over.
+
         Args:
             newest_first: all of the name.
             flaw: what is wrong with one; asked the newest first, and no further than it takes.
@@ -88,7 +92,10 @@ class Reference:
             if its_flaw is None:
                 return Named(meant=_alike(stored, of_name, flaw), passed_over=_newer(flaws, stored))
             flaws.append(PassedOver(stored=stored, flaw=its_flaw))
-        least = next((each.stored for each in flaws if each.flaw is Flaw.EMPTY), flaws[0].stored)
+        own = [each for each in flaws if each.flaw is not Flaw.OTHER_CLUSTER]
+        if not own:
+            return Named(meant=(), passed_over=flaws)
+        least = next((each.stored for each in own if each.flaw is Flaw.EMPTY), own[0].stored)
         return Named(meant=_alike(least, of_name, flaw), passed_over=_newer(flaws, least))
 
 

@@ -56,6 +56,11 @@ class Entry:
         """What the person who made it noted."""
         return self.seal.taken.tags if self.seal and self.seal.taken else {}
 
+    @property
+    def cluster_id(self) -> str:
+        """UID of namespace kube-system of the cluster that was captured, '' where that is not known."""
+        return self.seal.cluster_id if self.seal else ""
+
     def has(self, reference: str) -> bool:
         """Say whether it has a group, service or VM of the name NAME or NAMESPACE/NAME."""
         vms = [key.partition("/") for key in self.seal.vadp.machines] if self.seal else []

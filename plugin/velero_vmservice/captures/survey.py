@@ -102,7 +102,7 @@ class Survey:
         self._clock = clock
         self._namespace = velero_namespace
         self._zone = zone
-        self._holdings = Holdings(locations=locations)
+        self._holdings = Holdings(locations=locations, clusters=catalogue.clusters)
         self._documents: dict[str, _Document] = {}
         """By key."""
 

@@ -157,6 +157,14 @@ def restore_policies(command: Callable[..., Result]) -> Callable[..., Result]:
     return called
 
 
+from_cluster = click.option(
+    "--from-cluster",
+    default="",
+    metavar="ID|any",
+    help="Captures of the cluster with this id, as `captures list -o wide` shows it; of this cluster alone without it.",
+)
+
+
 def as_options(policy: Mapping[str, str]) -> tuple[str, ...]:
     """Return the options that ask for the same policy again."""
     prefix = f"{PLUGIN_NAME}/"

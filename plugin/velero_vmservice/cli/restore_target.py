@@ -65,7 +65,7 @@ def target(
         settings, plugin = access.connect()
         manifest, run = of_capture(plugin, settings, choice, mapping)
     options = tuple(text for namespace in choice.namespaces for text in ("-n", namespace))
-    run = replace(run, annotations={**run.annotations, **policy}, options=options)
+    run = replace(run, annotations={**run.annotations, **policy}, options=(*run.options, *options))
     if not (choice.objects or choice.applications):
         return Target(plugin=plugin, manifest=manifest, run=run)
     return _narrowed(Target(plugin=plugin, manifest=manifest, run=run), choice)
@@ -77,7 +77,8 @@ def of_capture(
     """Return the restore that a capture would get; raises as `target`."""
     ref = capture_of(plugin, choice, mapping)
     manifest = _manifest(ref.name, settings.velero_namespace, mapping, choice)
-    return manifest, RestoreRun.read(manifest, capture=ref)
+    options = ("--from-cluster", choice.from_cluster) if choice.from_cluster else ()
+    return manifest, replace(RestoreRun.read(manifest, capture=ref), options=options)
 
 
 def connect(

@@ -102,7 +102,12 @@ _READ_NETWORKS: Final = "networks that a target lacks"
 _LIST: Final = ("list",)
 
 RIGHTS: Final = (
-    Right(kind=NAMESPACE, verbs=("get",), scope=Scope.EVERYWHERE, purpose="whether a namespace is a vSphere Namespace"),
+    Right(
+        kind=NAMESPACE,
+        verbs=("get",),
+        scope=Scope.EVERYWHERE,
+        purpose="whether a namespace is a vSphere Namespace, and which cluster this is",
+    ),
     Right(kind=SERVICE, verbs=_LIST, scope=Scope.EVERYWHERE, purpose="verifying replayed services"),
     Right(kind=ENDPOINTS, verbs=_LIST, scope=Scope.EVERYWHERE, purpose="verifying replayed services"),
     Right(kind=PERSISTENT_VOLUME_CLAIM, verbs=_LIST, scope=Scope.EVERYWHERE, purpose="disks of VMs"),

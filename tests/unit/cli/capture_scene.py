@@ -28,8 +28,12 @@ class Scene:
         command.patch.setenv("VELERO_NAMESPACE", "")
         command.patch.setenv("VMSERVICE_BUCKET", json.dumps({"name": "captures"}))
         command.patch.setattr("velero_vmservice.configured.load", lambda **_: self.world.settings)
-        self.world.lose(TIER, FRONT, OTHER, *(vm(name) for name in ("web-1", "web-2")))
+        self.lost()
         self.passing()
+
+    def lost(self) -> None:
+        """Let the application be gone, with its VMs."""
+        self.world.lose(TIER, FRONT, OTHER, *(vm(name) for name in ("web-1", "web-2")))
 
     def passing(self, *steps: Callable[[], object], interrupted: bool = False) -> None:
         """Let these happen, one in each wait; then nothing more, or Ctrl-C."""

@@ -25,15 +25,16 @@ def _world(command: CommandLine) -> World:
 def test_a_capture_is_shown_application_by_application(command: CommandLine) -> None:
     ran = command("captures", "show", "gold")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.lines[:6] == [
+    assert ran.lines[:7] == [
         f"capture: {GOLD} (made by command)",
         f"where: memory://plugins/vmservice/vadp/{GOLD}/*",
         "sealed: 2026-03-02T12:00:00+00:00",
         "namespaces: shop",
+        "cluster: -",
         "VADP job: gold, restore point: 4711",
         "tags: site=north",
     ]
-    assert [row[:4] for row in ran.rows[6:]] == [
+    assert [row[:4] for row in ran.rows[7:]] == [
         ["APPLICATION", "VERDICT", "OBJECT", "VERSION"],
         ["shop/tier", "restorable", "VirtualMachineGroup shop/tier", "-"],
         ["shop/tier", "restorable", "VirtualMachineService shop/front", "-"],

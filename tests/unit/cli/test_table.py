@@ -49,7 +49,7 @@ TABLES = {
     "captures list": (
         ("captures", "list"),
         ["CAPTURE", "AGE", "MADE BY", "SEALED", "OBJECTS", "VMS", "VADP JOB", "RESTORE POINT", "NAMESPACES"],
-        ["TAGS", "LOCATION", "SIZE", "WHERE"],
+        ["TAGS", "CLUSTER", "LOCATION", "SIZE", "WHERE"],
     ),
     "captures prune": (
         ("captures", "prune"),

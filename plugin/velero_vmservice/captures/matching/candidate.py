@@ -25,6 +25,8 @@ class Candidate:
 
     ref: CaptureRef
     started: datetime
+    cluster: str = ""
+    """UID of namespace kube-system of the cluster that was captured; '' where that is not known."""
     job: str = ""
     restore_point: str = ""
     vms: Mapping[VmName, VmFacts]

@@ -9,6 +9,7 @@ from velero_vmservice.captures.matching import ranking, shortfall
 from velero_vmservice.captures.matching.reading import Part, ReadCaptures, read_captures
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
+from velero_vmservice.supervisor.identity import ANY
 from velero_vmservice.vmoperator.virtual_machine import is_recorded, read_vm
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class MatchRequest:
     job: str = ""
     """The VADP job of the restore point; '' for any."""
     time: datetime | None = None
+    from_cluster: str = ""
+    """Captures of the cluster with this id, or of `any`; of the connected one without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,24 +83,30 @@ class CaptureChoice:
         self._cluster = cluster
 
     def latest(
-        self, namespaces: Collection[str] = (), applications: Collection[str] = (), *, location: str = ""
+        self,
+        namespaces: Collection[str] = (),
+        applications: Collection[str] = (),
+        *,
+        location: str = "",
+        from_cluster: str = "",
     ) -> Latest:
         """Return the newest sealed capture, of these namespaces and with these applications where any are named.
 
-        One that holds nothing, or that cannot be read, is passed over. Raises `NotFound` if there is none, and the
-        error of a bucket that could not be listed where it may lie there.
+        It is of the connected cluster, or of the one that is named. One that holds nothing, or that cannot be read, is
+        passed over. Raises `NotFound` if there is none, and the error of a bucket that could not be listed where it may
+        lie there.
         """
         listing = self._catalogue.list(location=location)
-        sealed = _sealed(listing.captures, namespaces)
+        sealed, clusters = _sealed(listing.captures, namespaces), self._catalogue.clusters(from_cluster)
         newest = None
-        for known in read_captures(sealed, Part(namespaces=tuple(namespaces)), most=MOST_COMPARED):
+        for known in read_captures(sealed, Part(namespaces=tuple(namespaces), clusters=clusters), most=MOST_COMPARED):
             newest = newest or next((each for each in known.candidates if _is_meant(each, applications)), None)
             if newest is not None and _enough_before(newest, known.candidates):
                 break
         if newest is None:
             if listing.unread:
                 raise listing.unread[0]
-            raise _none(namespaces, applications)
+            raise _none(namespaces, applications, others=bool(sealed) and clusters.excludes)
         return Latest(
             capture=known.stored[newest.ref],
             lacks=shortfall.lacks_of(known.candidates)[newest.ref],
@@ -114,7 +123,8 @@ class CaptureChoice:
             for each in _sealed(self._catalogue.list().captures, namespaces)
             if each.run.started < capture.run.started and each.ref != capture.ref
         ]
-        for known in read_captures([capture, *earlier], Part(namespaces=tuple(namespaces)), most=EARLIER + 1):
+        part = Part(namespaces=tuple(namespaces), clusters=self._catalogue.clusters(ANY))
+        for known in read_captures([capture, *earlier], part, most=EARLIER + 1):
             if capture.ref in known.unusable:
                 break
         return shortfall.lacks_of(known.candidates).get(capture.ref, ())
@@ -126,8 +136,8 @@ class CaptureChoice:
         none, and what cluster and catalogue raise.
         """
         listing = self._catalogue.list()
-        sealed = _sealed(listing.captures, request.namespaces)
-        part = Part(namespaces=request.namespaces, application=request.application)
+        sealed, clusters = _sealed(listing.captures, request.namespaces), self._catalogue.clusters(request.from_cluster)
+        part = Part(namespaces=request.namespaces, application=request.application, clusters=clusters)
         live, known, matches = _LiveVms(self._cluster, request), ReadCaptures(), list["Match"]()
         for known in read_captures(sealed, part, most=MOST_COMPARED):
             matches = list(_ranked(known.candidates, live, request))
@@ -137,7 +147,8 @@ class CaptureChoice:
         if not matches:
             if listing.unread:
                 raise listing.unread[0]
-            raise _none(request.namespaces, (request.application,) if request.application else ())
+            named = (request.application,) if request.application else ()
+            raise _none(request.namespaces, named, others=bool(sealed) and clusters.excludes)
         return Ranking(
             matches=matches,
             stored=known.stored,
@@ -219,7 +230,10 @@ def _passed_over(chosen: Candidate, known: ReadCaptures, applications: Collectio
     yield from _left_out(newer)
 
 
-def _none(namespaces: Collection[str], applications: Collection[str]) -> NotFound:
+def _none(namespaces: Collection[str], applications: Collection[str], *, others: bool) -> NotFound:
     about = f" of namespace {', '.join(sorted(namespaces))}" if namespaces else ""
     about += f" with application {', '.join(applications)}" if applications else ""
-    return NotFound(f"no bucket has a sealed capture{about}", hint="list them: velero-vmservice captures list")
+    hint = "list them: velero-vmservice captures list"
+    if others:
+        hint += " -o wide; those of another cluster are taken with --from-cluster"
+    return NotFound(f"no bucket has a sealed capture{about}", hint=hint)

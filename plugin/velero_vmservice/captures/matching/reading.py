@@ -14,6 +14,7 @@ from velero_vmservice.captures.applications import sealed_applications
 from velero_vmservice.captures.matching.candidate import Candidate
 from velero_vmservice.errors import VmServiceError, as_ours
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+from velero_vmservice.supervisor.identity import ClusterChoice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -35,6 +36,8 @@ class Part:
     """Empty for all that a capture has."""
     application: str = ""
     """NAME or NAMESPACE/NAME of a group or service; '' for all VMs."""
+    clusters: ClusterChoice = field(default_factory=ClusterChoice)
+    """The clusters whose captures are compared."""
 
 
 @dataclass(slots=True)
@@ -53,7 +56,8 @@ class ReadCaptures:
 def read_captures(captures: Sequence[StoredCapture], part: Part, *, most: int) -> Iterator[ReadCaptures]:
     """Read sealed captures, the newest first and at most so many; yield what is known after each batch.
 
-    A capture that holds nothing of an application that is asked for is no candidate. Nothing is raised for a capture.
+    A capture of another cluster, or that holds nothing of an application that is asked for, is no candidate. Nothing is
+    raised for a capture.
     """
     answers = ReadCaptures(unread=len(captures))
     for first in range(0, min(most, len(captures)), BATCH):
@@ -70,7 +74,7 @@ def read_captures(captures: Sequence[StoredCapture], part: Part, *, most: int) -
 
 
 def _attempt(capture: StoredCapture, part: Part) -> Candidate | VmServiceError | None:
-    """Return a capture with what it holds, None if it is not of the application, or why it cannot be used."""
+    """Return a capture with what it holds, None if it is not of cluster and application, or why it cannot be used."""
     try:
         return _candidate(capture, read_seal(capture.store, capture.run), part)
     except Exception as raised:  # noqa: BLE001 - the answer for this capture; the others are of use without it
@@ -78,6 +82,8 @@ def _attempt(capture: StoredCapture, part: Part) -> Candidate | VmServiceError |
 
 
 def _candidate(capture: StoredCapture, seal: Seal, part: Part) -> Candidate | None:
+    if not part.clusters.takes(seal.cluster_id):
+        return None
     applications = [
         application
         for application in sealed_applications(capture.store, seal, namespaces=part.namespaces)
@@ -93,6 +99,7 @@ def _candidate(capture: StoredCapture, seal: Seal, part: Part) -> Candidate | No
     return Candidate(
         ref=capture.ref,
         started=moment(capture.run.started),
+        cluster=seal.cluster_id or part.clusters.own,
         job=seal.vadp.job,
         restore_point=seal.vadp.restore_point,
         vms=vms,

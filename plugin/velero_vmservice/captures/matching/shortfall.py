@@ -54,10 +54,10 @@ def fewer(lacks: Iterable[Lack]) -> Sequence[Lack]:
 
 
 def lacks_of(candidates: Iterable[Candidate]) -> Mapping[CaptureRef, Sequence[Lack]]:
-    """Return what each capture lacks of what the earlier ones among these hold."""
-    lacks, held = dict["CaptureRef", "Sequence[Lack]"](), dict[ObjectRef, _Held]()
+    """Return what each capture lacks of what the earlier ones of its cluster among these hold."""
+    lacks, held_in = dict["CaptureRef", "Sequence[Lack]"](), defaultdict[str, dict[ObjectRef, _Held]](dict)
     for candidate in sorted(candidates, key=lambda candidate: (candidate.started, str(candidate.ref))):
-        holds = candidate.holds()
+        holds, held = candidate.holds(), held_in[candidate.cluster]
         lacks[candidate.ref] = list(_lacking(candidate, holds, held))
         held |= {ref: _Held(candidate) for ref in holds}
     return lacks

@@ -39,6 +39,7 @@ class Verdict(Enum):
     RECENT = "it was written within the last 24 hours"
     NOT_EXPIRED = "it is younger than asked for"
     NOT_MEANT = "it is of another namespace or VADP job than asked for"
+    OTHER_CLUSTER = "it is of another cluster, or may be"
     AMONG_LAST = "it is among the last of its VADP job and namespaces"
     LAST_GOOD = "it is the last good capture of an application"
     BEING_RESTORED = "a restore of it has not ended"
@@ -63,6 +64,9 @@ class Candidate:
     sealed: bool
     known: bool = True
     """Whether what it holds is known: its seal could be read."""
+    cluster: str = ""
+    """UID of namespace kube-system of the cluster that was captured; one cluster's captures replace no other's."""
+    of_meant_cluster: bool = True
     job: str = ""
     namespaces: frozenset[str] = frozenset()
     applications: Applications = field(default_factory=dict)
@@ -74,9 +78,9 @@ class Candidate:
     read_only: bool = False
 
     @property
-    def series(self) -> tuple[str, frozenset[str]]:
-        """The captures that it is counted among: those of one VADP job and the same namespaces."""
-        return self.job, self.namespaces
+    def series(self) -> tuple[str, str, frozenset[str]]:
+        """The captures that it is counted among: those of one cluster, one VADP job and the same namespaces."""
+        return self.cluster, self.job, self.namespaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,7 @@ def _verdict(
     each: Candidate, rules: Rules, now: datetime, *, good: frozenset[CaptureRef], last: frozenset[CaptureRef]
 ) -> Verdict:
     reasons = (
+        (not each.of_meant_cluster, Verdict.OTHER_CLUSTER),
         (not each.meant, Verdict.NOT_MEANT),
         (now - each.written < MINIMUM_AGE, Verdict.RECENT),
         (each.being_restored, Verdict.BEING_RESTORED),
@@ -119,7 +124,7 @@ def _order(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _last_of_series(newest_first: Sequence[Candidate], keep: int) -> frozenset[CaptureRef]:
-    series = defaultdict[tuple[str, frozenset[str]], list["CaptureRef"]](list)
+    series = defaultdict[tuple[str, str, frozenset[str]], list["CaptureRef"]](list)
     for each in newest_first:
         if each.sealed and each.known:
             series[each.series].append(each.ref)
@@ -128,11 +133,12 @@ def _last_of_series(newest_first: Sequence[Candidate], keep: int) -> frozenset[C
 
 def _kept_for_applications(newest_first: Sequence[Candidate]) -> frozenset[CaptureRef]:
     """Return the captures with an application that no newer capture holds whole and judges no worse."""
-    kept, newer = set["CaptureRef"](), list[tuple[Parts, Judgement | None]]()
+    kept = set["CaptureRef"]()
+    newer_of = defaultdict[str, list[tuple[Parts, Judgement | None]]](list)
     for each in newest_first:
         if not (each.sealed and each.known):
             continue
-        applications = each.applications.items()
+        applications, newer = each.applications.items(), newer_of[each.cluster]
         if any(not _held(parts, judgement, newer) for parts, judgement in applications):
             kept.add(each.ref)
         newer += [entry for entry in applications if entry not in newer]

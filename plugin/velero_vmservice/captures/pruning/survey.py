@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from velero_vmservice.captures.selection import Filter
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.supervisor.identity import ClusterChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +70,13 @@ class CapturePruning:
         self._clock = clock
         self._velero_namespace = velero_namespace
 
-    def survey(self, rules: Rules, meant: Filter, *, location: str = "") -> CaptureSurvey:
+    def survey(self, rules: Rules, meant: Filter, *, location: str = "", from_cluster: str = "") -> CaptureSurvey:
         """Look at every capture; those that are not meant may still replace others, and are kept.
 
         Raises what the list of captures raises, and what the cluster raises of the Restores.
         """
         listing = self._catalogue.list(location=location)
-        now = self._clock.now()
+        now, clusters = self._clock.now(), self._catalogue.clusters(from_cluster)
         ours = [capture for capture in listing.captures if capture.run.maker is Maker.COMMAND]
         restored, unended = self._restored_by_velero(), self._unended(ours, now)
         candidates, by_ref = list[Candidate](), dict[CaptureRef, Entry]()
@@ -86,6 +87,7 @@ class CapturePruning:
             candidates.append(
                 _candidate(
                     entry,
+                    clusters=clusters,
                     meant=meant.takes(entry, now=now),
                     being_restored=run.name in restored or not all(restore.is_stale(now) for restore in reading),
                     restore_stale=bool(reading),
@@ -137,7 +139,9 @@ def _place(store: ObjectStore) -> tuple[str, str]:
     return store.endpoint, store.where(Area.RESULTS.folder)
 
 
-def _candidate(entry: Entry, *, meant: bool, being_restored: bool, restore_stale: bool) -> Candidate:
+def _candidate(
+    entry: Entry, *, clusters: ClusterChoice, meant: bool, being_restored: bool, restore_stale: bool
+) -> Candidate:
     capture, seal = entry.capture, entry.seal
     return Candidate(
         ref=entry.ref,
@@ -145,6 +149,8 @@ def _candidate(entry: Entry, *, meant: bool, being_restored: bool, restore_stale
         written=capture.written,
         sealed=capture.sealed and not isinstance(entry.fault, NotFound),
         known=entry.fault is None,
+        cluster=entry.cluster_id or clusters.own,
+        of_meant_cluster=clusters.is_surely(entry.cluster_id),
         job=entry.job,
         namespaces=frozenset(seal.taken.namespaces if seal and seal.taken else entry.namespaces),
         applications=_applications(entry),

@@ -13,9 +13,9 @@ from velero_vmservice.captures.matching import ranking, shortfall
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH, MatchRequest
 from velero_vmservice.captures.matching.evidence import Fit, counted
 from velero_vmservice.cli.captures.naming import capture_names
-from velero_vmservice.cli.captures.view import lack_clause, named_capture, remark_lacks
+from velero_vmservice.cli.captures.view import cluster, lack_clause, named_capture, remark_lacks
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import namespaces_option
+from velero_vmservice.cli.options import from_cluster, namespaces_option
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import InvalidItem, NotRestorable
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from velero_vmservice.app import App
+    from velero_vmservice.captures.catalogue import StoredCapture
     from velero_vmservice.captures.matching.choosing import Ranking
     from velero_vmservice.captures.matching.shortfall import Lack
     from velero_vmservice.velero.runs import CaptureRef
@@ -40,6 +41,8 @@ class Chosen:
     """NAME, NAME/TIME, `latest` or `match`; '' where a Backup or a Restore is named."""
     allow_newer: bool = False
     allow_fewer: bool = False
+    from_cluster: str = ""
+    """UID of namespace kube-system of the cluster that was captured, or `any`; '' for the connected one."""
     namespaces: tuple[str, ...] = ()
     objects: tuple[ObjectName, ...] = ()
     applications: tuple[str, ...] = ()
@@ -83,6 +86,7 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
         is_flag=True,
         help="Take a capture that lacks groups, services or VMs that an earlier one holds.",
     )
+    @from_cluster
     @namespaces_option("Only objects of this namespace; repeatable. All without it.")
     @click.option(
         "--object",
@@ -105,6 +109,7 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
         capture: str,
         allow_newer: bool,
         allow_fewer: bool,
+        from_cluster: str,
         namespaces: tuple[str, ...],
         objects: tuple[ObjectName, ...],
         applications: tuple[str, ...],
@@ -114,6 +119,7 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
             capture=capture,
             allow_newer=allow_newer,
             allow_fewer=allow_fewer,
+            from_cluster=from_cluster,
             namespaces=namespaces,
             objects=objects,
             applications=applications,
@@ -122,6 +128,8 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
             raise WrongUsage("--allow-newer is about --from match alone", hint="leave it out: a capture is named")
         if allow_fewer and not capture:
             raise WrongUsage("--allow-fewer-objects is about --from alone", hint="leave it out")
+        if from_cluster and not capture:
+            raise WrongUsage("--from-cluster is about --from alone", hint="leave it out: no capture is named")
         return command(choice=choice, **others)
 
     return called
@@ -137,26 +145,56 @@ def _object_names(
 
 
 def capture_of(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
-    """Return the capture to read; says which it is where that was not named."""
+    """Return the capture to read; says which it is where that was not named.
+
+    Raises `NotRestorable` for a capture of another cluster than is meant, or with fewer objects than before, and where
+    none fits; `NotFound` where there is none; and what reading raises.
+    """
     if choice.capture == MATCH:
         return _matching(plugin, choice, mapping)
     if choice.capture == LATEST:
-        latest = plugin.capture_choice.latest(choice.namespaces)
+        latest = plugin.capture_choice.latest(choice.namespaces, from_cluster=choice.from_cluster)
         for sentence in latest.passed_over:
             terminal.remark(sentence)
         ref, lacks = latest.capture.ref, latest.lacks
         terminal.remark(f"the latest capture is {ref}")
     else:
-        capture = named_capture(plugin, choice.capture)
+        capture = named_capture(plugin, choice.capture, from_cluster=choice.from_cluster)
+        _demand_cluster(plugin, capture, choice.from_cluster)
         ref, lacks = capture.ref, plugin.capture_choice.lacks(capture, choice.namespaces)
     _demand_no_fewer(ref, lacks, choice)
     return ref
 
 
+def _demand_cluster(plugin: App, capture: StoredCapture, from_cluster: str) -> None:
+    """Raise `NotRestorable` for a capture of another cluster than the one that is meant."""
+    seal = plugin.catalogue.seals([capture]).whole.get(capture.ref)
+    clusters = plugin.catalogue.clusters(from_cluster)
+    if seal is None or not seal.cluster_id or clusters.is_surely(seal.cluster_id):
+        return
+    captured = cluster(seal)
+    if not clusters.excludes:
+        terminal.remark(
+            f"capture {capture.ref} is of cluster {captured}; whether that is this one is not known, as namespace"
+            " kube-system cannot be read"
+        )
+        return
+    raise NotRestorable(
+        f"capture {capture.ref} is not of {clusters}, but of {captured}",
+        hint="check the kubeconfig's context; to restore it here, as after a failover, add --from-cluster"
+        f" {seal.cluster_id}",
+    )
+
+
 def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> CaptureRef:
     application = choice.applications[0] if len(choice.applications) == 1 else ""
     ranked = plugin.capture_choice.ranked(
-        MatchRequest(namespaces=choice.namespaces, application=application, mapping=mapping)
+        MatchRequest(
+            namespaces=choice.namespaces,
+            application=application,
+            mapping=mapping,
+            from_cluster=choice.from_cluster,
+        )
     )
     for problem in ranked.problems:
         terminal.remark(problem)

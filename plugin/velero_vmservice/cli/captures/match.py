@@ -15,7 +15,14 @@ from velero_vmservice.cli import access
 from velero_vmservice.cli.captures.naming import job_names
 from velero_vmservice.cli.captures.view import lack_clause, lack_document
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import examples, namespace_mapping, namespaces_option, read_time, table_output
+from velero_vmservice.cli.options import (
+    examples,
+    from_cluster,
+    namespace_mapping,
+    namespaces_option,
+    read_time,
+    table_output,
+)
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.vmoperator.backup_version import recorded_at
@@ -65,6 +72,7 @@ _MOST_VMS: Final = 20
     "--time", default="", callback=read_time, metavar="TIME", help="Rank by the time of the restore point, UTC."
 )
 @namespace_mapping
+@from_cluster
 @table_output
 def match(
     namespaces: tuple[str, ...],
@@ -74,6 +82,7 @@ def match(
     job: str,
     time: str,
     mapping: Mapping[str, str],
+    from_cluster: str,
     output: Output,
 ) -> None:
     """Rank the captures by how well they fit the VMs that are registered now, the best first.
@@ -96,6 +105,7 @@ def match(
             restore_point=restore_point,
             job=job,
             time=moment(time) if time else None,
+            from_cluster=from_cluster,
         )
     )
     for problem in ranked.problems:

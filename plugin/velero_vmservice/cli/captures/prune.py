@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.filesize import decimal
 
-from velero_vmservice.captures.pruning.retention import Rules
+from velero_vmservice.captures.pruning.retention import Rules, Verdict
 from velero_vmservice.captures.selection import Filter
 from velero_vmservice.cli import access
 from velero_vmservice.cli.captures import view
 from velero_vmservice.cli.exit_codes import ExitCode, worst
-from velero_vmservice.cli.options import Duration, examples, table_output
+from velero_vmservice.cli.options import Duration, examples, from_cluster, table_output
 from velero_vmservice.cli.views import buckets
 from velero_vmservice.cli.views.progress import progress
 from velero_vmservice.cli.views.table import Column, Row, Table
@@ -37,6 +37,9 @@ _COLUMNS: Final = (
     Column("WHERE", wide=True),
     Column("REASON"),
 )
+
+_REMEDIES: Final = {Verdict.OTHER_CLUSTER: " (--from-cluster names one)"}
+"""How the command can be told what it does not know."""
 
 
 @click.command(
@@ -65,6 +68,7 @@ _COLUMNS: Final = (
 @view.vadp_job
 @view.namespace
 @click.option("--delete", "--yes", "delete", is_flag=True, help="Delete what is listed; without it nothing is.")
+@from_cluster
 @view.location
 @table_output
 def prune(
@@ -73,6 +77,7 @@ def prune(
     keep_last: int,
     job: str,
     namespace: str,
+    from_cluster: str,
     delete: bool,
     location: str,
     output: Output,
@@ -87,7 +92,7 @@ def prune(
     _, plugin = access.connect()
     pruning = plugin.capture_pruning
     rules = Rules(older_than=timedelta(seconds=older_than), keep_last=keep_last)
-    survey = pruning.survey(rules, Filter(job=job, namespace=namespace), location=location)
+    survey = pruning.survey(rules, Filter(job=job, namespace=namespace), location=location, from_cluster=from_cluster)
     buckets.remark_unread(survey.unread)
     removals = dict[Any, "Removal"]()
     if delete:
@@ -124,7 +129,7 @@ def _row(judged: JudgedCapture) -> Row:
 def _below(survey: CaptureSurvey, removals: Mapping[CaptureRef, Removal], *, deleted: bool) -> Iterator[str]:
     kept = Counter(judged.verdict for judged in survey.captures if not judged.verdict.removable)
     for verdict, count in kept.items():
-        yield f"kept: {_counted(count)}: {verdict.value}"
+        yield f"kept: {_counted(count)}: {verdict.value}{_REMEDIES.get(verdict, '')}"
     if survey.of_velero:
         yield f"kept: {_counted(survey.of_velero)} of Velero's backups: Velero's retention and `prune` remove them"
     yield from buckets.stale_lines(survey.unended, survey.at)

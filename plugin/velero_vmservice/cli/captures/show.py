@@ -72,6 +72,7 @@ def _above(contents: Contents) -> Iterator[str]:
     yield f"where: {capture.where}"
     yield f"sealed: {contents.seal.sealed_at if contents.seal else 'no'}"
     yield f"namespaces: {enumerate_some(list(entry.namespaces)) or '-'}"
+    yield f"cluster: {view.cluster(contents.seal) or '-'}"
     yield f"VADP job: {entry.job or '-'}, restore point: {entry.restore_point or '-'}"
     if entry.tags:
         yield f"tags: {', '.join(f'{key}={value}' for key, value in sorted(entry.tags.items()))}"

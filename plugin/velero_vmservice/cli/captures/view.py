@@ -72,6 +72,13 @@ def sealed(capture: StoredCapture, seal: Seal | None, fault: VmServiceError | No
     return "unread" if fault is not None and fault.transient else "unusable"
 
 
+def cluster(seal: Seal | None) -> str:
+    """Return which cluster was captured, as far as is known."""
+    if seal is None or not seal.cluster_id:
+        return ""
+    return f"{seal.cluster_id} ({seal.cluster})" if seal.cluster else seal.cluster_id
+
+
 def described(capture: StoredCapture, seal: Seal | None, fault: VmServiceError | None) -> dict[str, Any]:
     """Return what programs are told of a capture."""
     entry, run = Entry(capture=capture, seal=seal, fault=fault), capture.run
@@ -84,6 +91,8 @@ def described(capture: StoredCapture, seal: Seal | None, fault: VmServiceError |
         "namespaces": list(namespaces(capture)),
         "vadp": {"job": entry.job, "restore_point": entry.restore_point},
         "tags": dict(entry.tags),
+        "cluster_id": entry.cluster_id,
+        "cluster": seal.cluster if seal else "",
         "sealed": sealed(capture, seal, fault),
         "fault": fault.message if fault else "",
         "where": capture.where,
@@ -93,9 +102,9 @@ def described(capture: StoredCapture, seal: Seal | None, fault: VmServiceError |
     }
 
 
-def named_capture(plugin: App, reference: str, *, location: str = "") -> StoredCapture:
+def named_capture(plugin: App, reference: str, *, location: str = "", from_cluster: str = "") -> StoredCapture:
     """Return the capture that is named, and remark which newer ones of the name are not meant; raises as catalogues."""
-    named = plugin.catalogue.named(reference, location=location)
+    named = plugin.catalogue.named(reference, location=location, from_cluster=from_cluster)
     for passed in named.passed_over:
         terminal.remark(passed.sentence)
     return named.stored

@@ -16,7 +16,7 @@ from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.captures.choice import Chosen
 from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import examples, namespace_mapping, table_output
+from velero_vmservice.cli.options import examples, from_cluster, namespace_mapping, table_output
 from velero_vmservice.cli.views import standard_streams, terminal
 from velero_vmservice.cli.views.registration import Status, document, table
 from velero_vmservice.cli.views.table import Form, Output
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     shell_complete=capture_names(LATEST, MATCH),
     help="Of this capture instead of a backup.",
 )
+@from_cluster
 @namespace_mapping
 @click.option("-n", "--namespace", cls=NamespaceOption, help="Only VMs that come back there; all without it.")
 @click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this VM; repeatable.")
@@ -80,6 +81,7 @@ def status(
     vms: tuple[str, ...],
     *,
     source: str,
+    from_cluster: str,
     watch: bool,
     interval: float,
     timeout: float | None,
@@ -94,7 +96,8 @@ def status(
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
     if source:
-        chosen = restore_target.target(backup, restore, mapping, Chosen(capture=source, allow_fewer=True), {})
+        choice = Chosen(capture=source, allow_fewer=True, from_cluster=from_cluster)
+        chosen = restore_target.target(backup, restore, mapping, choice, {})
         plugin, manifest, run = chosen.plugin, chosen.manifest, chosen.run
     else:
         plugin, manifest = restore_target.connect(backup, restore, mapping, option="--restore")

@@ -19,7 +19,7 @@ from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.captures.choice import Chosen
 from velero_vmservice.cli.captures.naming import capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
-from velero_vmservice.cli.options import examples, namespace_mapping, network_override_option
+from velero_vmservice.cli.options import examples, from_cluster, namespace_mapping, network_override_option
 from velero_vmservice.cli.registration.override import demand_rights, demand_supported, remark_unmatched
 from velero_vmservice.cli.registration.status import read_needed, select
 from velero_vmservice.cli.views import networks, terminal
@@ -72,6 +72,7 @@ _THERE: Final = frozenset({State.REGISTERED, State.READY})
     shell_complete=capture_names(LATEST),
     help="The capture that the command `restore --from` brings them back from.",
 )
+@from_cluster
 @namespace_mapping
 @network_override_option
 @click.option(
@@ -87,6 +88,7 @@ def trigger(
     restore: str | None,
     backup: str | None,
     capture: str,
+    from_cluster: str,
     mapping: Mapping[str, str],
     network_override: Mapping[str, str],
     namespace: str | None,
@@ -113,7 +115,8 @@ def trigger(
             hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
         )
     if capture:
-        manifest, run = restore_target.of_capture(plugin, settings, Chosen(capture=capture, allow_fewer=True), mapping)
+        choice = Chosen(capture=capture, allow_fewer=True, from_cluster=from_cluster)
+        manifest, run = restore_target.of_capture(plugin, settings, choice, mapping)
     else:
         manifest = restore_target.restore_of(plugin, settings, backup, restore, mapping)
         run = RestoreRun.read(manifest)
@@ -154,7 +157,7 @@ def _prepare_override(plugin: app.App, restore: ForRestore, namespace: str, vms:
 
 def _status_command(run: RestoreRun, mapping: Mapping[str, str], namespace: str, vms: Sequence[ExpectedVm]) -> str:
     mapped = [text for source, target in mapping.items() for text in ("--namespace-mapping", f"{source}:{target}")]
-    source = ["--from", str(run.capture)] if run.capture else [run.backup]
+    source = ["--from", str(run.capture), *run.options] if run.capture else [run.backup]
     which = ["--restore", run.name] if run.of_velero else [*source, *mapped]
     named = [text for vm in vms for text in ("--vm", vm.name)]
     return shlex.join(["velero-vmservice", "registration", "status", *which, "-n", namespace, *named, "--watch"])
