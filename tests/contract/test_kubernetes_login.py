@@ -17,7 +17,8 @@ from tests.contract.certificates import self_signed
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.kubernetes import login
-from velero_vmservice.adapters.kubernetes.login import contexts, log_in, service_account
+from velero_vmservice.adapters.kubernetes.kubeconfig import contexts
+from velero_vmservice.adapters.kubernetes.login import log_in, service_account
 from velero_vmservice.errors import InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import SECRET
 from velero_vmservice.settings.access import LoginChoice

@@ -25,8 +25,9 @@ from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidSettings, NotSent, Unavailable
 from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registervm.attempt_store import Attempts
+from velero_vmservice.registervm.policy import TriggerPolicy
 from velero_vmservice.registervm.tracker import AttemptTracker
-from velero_vmservice.registervm.trigger import Trigger, TriggerPolicy
+from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.sources import VCenterRegistration, VsphereLooks
 from velero_vmservice.settings.registration import VCenterSettings

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from velero_vmservice import app, configured
 from velero_vmservice.adapters.in_time import in_time
 from velero_vmservice.adapters.kubernetes import live_names
-from velero_vmservice.adapters.kubernetes.login import contexts, namespace_of_context
+from velero_vmservice.adapters.kubernetes.kubeconfig import contexts, namespace_of_context
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import VmServiceError

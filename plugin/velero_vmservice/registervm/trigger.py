@@ -7,17 +7,14 @@ restore has brought the VM back anew. No error of the guide's table passes by it
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.errors import InvalidItem
 from velero_vmservice.registervm import messages, preflight
 from velero_vmservice.registervm.attempt import FAILED, Attempt, ForRestore
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.settings_section import Section
 from velero_vmservice.vsphere import network_override
-from velero_vmservice.vsphere.network_override import ChosenOverride, NetworkOverride, Origin
+from velero_vmservice.vsphere.network_override import ChosenOverride, Origin
 from velero_vmservice.vsphere.vm import Vms
 
 if TYPE_CHECKING:
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.registervm.attempt_store import Attempts
+    from velero_vmservice.registervm.policy import TriggerPolicy
     from velero_vmservice.registervm.preflight import Preflight
     from velero_vmservice.registervm.tracker import AttemptTracker
     from velero_vmservice.registration.sources import Look, VsphereLook, VsphereLooks
@@ -34,22 +32,6 @@ if TYPE_CHECKING:
 
 _REPEAT: Final = "look at the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
 _GIVEN_UP: Final = "it was given up for another attempt that a person asked for"
-
-
-class TriggerPolicy(Section):
-    """By default registration is only watched."""
-
-    mode: Literal["observe", "trigger"] = Field(
-        default="observe",
-        description="`trigger` calls RegisterVM once for each restored VM that passes the preflight; needs `vcenter`. "
-        "A restore may [choose for itself](registration.md#for-one-restore).",
-    )
-    subnet_mappings: NetworkOverride = Field(
-        default=(),
-        description="Network override of each call: VCF 9.0 and later with NSX-VPC networking only. A restore's own "
-        "replaces it.",
-        examples=["[{current: {type: SUBNET, name: a}, new: {type: SUBNETSET, name: b}}]"],
-    )
 
 
 class Trigger:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema, field_va
 from pydantic_core import PydanticKnownError
 
 from velero_vmservice.errors import InvalidSettings
-from velero_vmservice.registervm.trigger import TriggerPolicy
+from velero_vmservice.registervm.policy import TriggerPolicy
 from velero_vmservice.registration.model import Role, Source
 from velero_vmservice.settings_section import Section
 

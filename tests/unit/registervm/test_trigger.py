@@ -20,8 +20,9 @@ from velero_vmservice.errors import Forbidden, InvalidItem, NotSent, Rejected, U
 from velero_vmservice.kube.manifest import CONFIG_MAP, SUBNET_SET, Kind, Manifest, ObjectRef
 from velero_vmservice.registervm.attempt import RECORD_LABEL, RESTORE_LABEL, ForRestore, read_attempt, record_name
 from velero_vmservice.registervm.attempt_store import Attempts
+from velero_vmservice.registervm.policy import TriggerPolicy
 from velero_vmservice.registervm.tracker import AttemptTracker
-from velero_vmservice.registervm.trigger import Trigger, TriggerPolicy
+from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.sources import Look, VsphereLook, VsphereLooks
 from velero_vmservice.supervisor import observe

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.unit.builders import m, vm
-from velero_vmservice.registervm.trigger import TriggerPolicy
+from velero_vmservice.registervm.policy import TriggerPolicy
 from velero_vmservice.vmoperator.releases import Generation
 from velero_vmservice.vmoperator.virtual_machine import LONGEST_NAME, MOST_INTERFACES, Subnet, interfaces
 from velero_vmservice.vsphere.network_override import (

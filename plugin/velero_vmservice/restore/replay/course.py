@@ -204,9 +204,8 @@ def gives_up(turn: Turn) -> bool:
 class Deletions:
     """Recognises what was deleted since this restore replayed it: it is not made again, and the result says so.
 
-    This process knows what it has written or seen, and what an earlier process has stored a result of. An
-    object that an earlier process made, that was deleted before the next one looked for the first time, and whose
-    operation had not ended cannot be told from one that was never made: it is made again.
+    This process knows what it has written or seen, and the results that earlier ones have stored. An object without a
+    result that was deleted before this process first looked is like one that was never made: it is made again.
     """
 
     def __init__(self, *, cluster: Cluster, results: Results) -> None:
