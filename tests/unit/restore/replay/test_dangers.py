@@ -83,7 +83,17 @@ WRITING = {
 """All that can change anything outside; of what a user has nothing can be deleted, for a store holds our documents."""
 
 
-WITHIN = {"Ask", "BackupAction", "DeleteAction", "Hand", "ReadRules", "Referring", "RestoreAction", "Vsphere"}
+WITHIN = {
+    "Ask",
+    "BackupAction",
+    "DeleteAction",
+    "Hand",
+    "ReadRules",
+    "Referring",
+    "RestoreAction",
+    "Stored",
+    "Vsphere",
+}
 """Protocols that the product itself implements: none of them reaches outside the process."""
 
 
