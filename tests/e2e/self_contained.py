@@ -115,7 +115,9 @@ def save_and_restore(scene: Scene, space: str) -> None:
     scene.wait_restored(space)
     assert scene.names(SERVICES, space) == {"shop-web", "shop-db"}
     assert scene.names(GROUPS, space) == scene.grouped("shop", "shop-web", "shop-db")
-    assert {stage for stage, _ in scene.stages(space).values()} == {"verified"}
+    results, reports = scene.results(space)
+    assert {result["stage"] for result in results.values()} == {"verified"}
+    assert any(key.endswith(".html") and b"shop-web" in page for key, page in reports.items())
     log = (scene.server.plugins / f"{LAUNCHER}.log").read_text()
     assert "the daemon was ended by signal 9" in log
     assert log.count('"serving"') == 2

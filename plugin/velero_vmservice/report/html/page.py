@@ -68,7 +68,7 @@ def render_page(template: str, **values: Any) -> str:
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("velero_vmservice.report.html.page"),
+        loader=PackageLoader("velero_vmservice.report.html"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

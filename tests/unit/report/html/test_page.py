@@ -4,6 +4,7 @@ import base64
 import gzip
 import itertools
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -147,6 +148,21 @@ def test_the_documented_command_reads_the_embedded_report() -> None:
         [sys.executable, "-c", program], input=render(report), capture_output=True, text=True, check=True
     )
     assert read.stdout.strip().encode() == documents.canonical(report)
+
+
+def test_the_page_is_drawn_where_all_modules_are_in_one_archive(tmp_path: Path) -> None:
+    """The self-contained plugin has them so."""
+    sources = Path(__file__).parents[4]
+    archive = shutil.make_archive(str(tmp_path / "modules"), "zip", sources / "plugin", "velero_vmservice")
+    program = (
+        f"import sys; sys.path[:0] = [{archive!r}, {str(sources)!r}]\n"
+        "from tests import sample_report; from velero_vmservice.report.html import page\n"
+        "print(page.__file__, page.render(sample_report.sample()), sep='\\n')"
+    )
+    drawn = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    module, _, html = drawn.stdout.partition("\n")
+    assert module.startswith(archive)
+    assert html.strip() == render(sample_report.sample()).strip()
 
 
 def test_every_object_and_vm_has_an_id_of_its_own() -> None:
