@@ -144,6 +144,14 @@ class ObjectCapture:
         )
 
 
+def left_out_reason(manifest: Manifest, facts: NamespaceFacts) -> str:
+    """Return why no capture would be made of an object, as a clause; '' where one would."""
+    if manifest.deleting:
+        return "it is being deleted"
+    connected = topology.topology(manifest, facts)
+    return topology.guest_cluster_reason(manifest, topology.every_vm(connected, facts))
+
+
 class CaptureAction:
     """Velero's backup action `capture`."""
 

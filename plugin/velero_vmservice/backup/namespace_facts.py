@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,13 +28,14 @@ from velero_vmservice.supervisor.namespace_state import claim_phase
 from velero_vmservice.vmoperator import groups, load_balancer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from velero_vmservice.archive.facts import ServiceFacts, VmFacts
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.vmoperator.groups import GroupFacts
 
 log = structlog.get_logger()
@@ -70,6 +72,41 @@ class NamespaceFactsOnce:
         with self._lock:
             return self._once(run, namespace)
 
+    def observe(self, run: BackupRun, namespace: str, listed: ListedObjects | None = None) -> NamespaceFacts:
+        """Return the facts as they are now, and store nothing; groups and services are listed unless they are given.
+
+        Raises `Unavailable` while the API server does not serve VMs.
+        """
+        with ThreadPoolExecutor(2, thread_name_prefix="facts") as lists:  # beside the VMs, of which there are most
+            groups_of = lists.submit(lambda: listed.groups if listed else self._groups(namespace))
+            services_of = lists.submit(lambda: listed.services if listed else self._services(namespace))
+            vms = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.vm_facts)
+        # Facts are written once, so none are better than empty ones. Groups are not served everywhere.
+        if not vms and not self._cluster.served_versions(VIRTUAL_MACHINE):
+            raise Unavailable(
+                f"the VMs of namespace {namespace} cannot be listed: the API server does not serve"
+                f" {VIRTUAL_MACHINE.resource} just now",
+                hint="repeat the backup once VM Operator's definitions are served: they are missing or being upgraded",
+            )
+        return NamespaceFacts(
+            namespace=namespace,
+            backup=run.name,
+            backup_started=run.started,
+            backup_uid=run.uid,
+            observed_at=self._clock.now().isoformat(),
+            machines=tuple(sorted(vms, key=lambda vm: vm.name)),
+            groups=groups_of.result(),
+            services=services_of.result(),
+            provider=load_balancer.provider(self._cluster.serves_group),
+            unbound_claims=self._unbound_claims(namespace, vms),
+        )
+
+    def keep(self, run: BackupRun, observed: NamespaceFacts) -> str:
+        """Store facts that were observed, for every later `of` of the run; return their SHA-256."""
+        with self._lock:
+            stored = self._known[_key(run, observed.namespace)] = self._store(run, observed)
+        return stored[1]
+
     def attempt(self, run: BackupRun, namespace: str) -> None:
         """Write the facts if possible; a failure is logged, never raised, and not repeated for each item."""
         key = _key(run, namespace)
@@ -99,34 +136,12 @@ class NamespaceFactsOnce:
         key = _key(run, namespace)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._write(run, namespace)
+            known = self._known[key] = self._store(run, self.observe(run, namespace))
         return known
 
-    def _write(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
+    def _store(self, run: BackupRun, observed: NamespaceFacts) -> tuple[NamespaceFacts, str]:
+        namespace = observed.namespace
         store = self._locations.open(run.location, namespace=run.namespace)
-        with ThreadPoolExecutor(2, thread_name_prefix="facts") as lists:  # beside the VMs, of which there are most
-            groups_of = lists.submit(self._groups, namespace)
-            services_of = lists.submit(self._services, namespace)
-            vms = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.vm_facts)
-        # Facts are written once, so none are better than empty ones. Groups are not served everywhere.
-        if not vms and not self._cluster.served_versions(VIRTUAL_MACHINE):
-            raise Unavailable(
-                f"the VMs of namespace {namespace} cannot be listed: the API server does not serve"
-                f" {VIRTUAL_MACHINE.resource} just now",
-                hint="repeat the backup once VM Operator's definitions are served: they are missing or being upgraded",
-            )
-        observed = NamespaceFacts(
-            namespace=namespace,
-            backup=run.name,
-            backup_started=run.started,
-            backup_uid=run.uid,
-            observed_at=self._clock.now().isoformat(),
-            machines=tuple(sorted(vms, key=lambda vm: vm.name)),
-            groups=groups_of.result(),
-            services=services_of.result(),
-            provider=load_balancer.provider(self._cluster.serves_group),
-            unbound_claims=self._unbound_claims(namespace, vms),
-        )
         stored, sha256 = write_once(store, run.namespace_key(namespace), observed)
         check_writer(run, stored.backup_uid, key=run.namespace_key(namespace))
         log.info(
@@ -156,13 +171,36 @@ class NamespaceFactsOnce:
         return unbound_claims(vms, dict(phases))
 
     def _groups(self, namespace: str) -> tuple[GroupFacts, ...]:
-        read = self._cluster.read_all(VIRTUAL_MACHINE_GROUP, namespace, groups.group_facts)
-        return tuple(sorted(read, key=lambda group: group.name))
+        return _by_name(self._cluster.read_all(VIRTUAL_MACHINE_GROUP, namespace, groups.group_facts))
 
     def _services(self, namespace: str) -> tuple[ServiceFacts, ...]:
-        services = self._cluster.list(VIRTUAL_MACHINE_SERVICE, namespace)
-        read = (facts.service_facts(service) for service in services if not service.deleting)
-        return tuple(sorted(read, key=lambda service: service.name))
+        return _service_facts(self._cluster.list(VIRTUAL_MACHINE_SERVICE, namespace))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedObjects:
+    """The groups and services of a namespace, where they were listed already."""
+
+    groups: tuple[GroupFacts, ...]
+    services: tuple[ServiceFacts, ...]
+
+    @classmethod
+    def of(cls, namespace: str, manifests: Iterable[Manifest]) -> ListedObjects:
+        """Read those of a namespace among the groups and services that were listed."""
+        own = [manifest for manifest in manifests if manifest.namespace == namespace]
+        return cls(
+            groups=_by_name(groups.group_facts(each) for each in own if each.kind_name == VIRTUAL_MACHINE_GROUP.name),
+            services=_service_facts(each for each in own if each.kind_name == VIRTUAL_MACHINE_SERVICE.name),
+        )
+
+
+def _service_facts(services: Iterable[Manifest]) -> tuple[ServiceFacts, ...]:
+    read = (facts.service_facts(service) for service in services if not service.deleting)
+    return tuple(sorted(read, key=lambda service: service.name))
+
+
+def _by_name(read: Iterable[GroupFacts]) -> tuple[GroupFacts, ...]:
+    return tuple(sorted(read, key=lambda group: group.name))
 
 
 def _warn_of_not_captured(run: BackupRun, observed: NamespaceFacts) -> None:

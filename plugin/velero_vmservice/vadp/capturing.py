@@ -15,10 +15,12 @@ from uuid import uuid4
 
 import structlog
 
+from velero_vmservice.archive.backup_scope import vms_by_filters
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import BackupRun, Taken
-from velero_vmservice.backup.capture import CapturedObject, LeftOut
-from velero_vmservice.errors import InvalidSettings, NotFound
+from velero_vmservice.backup.capture import CapturedObject, LeftOut, left_out_reason
+from velero_vmservice.backup.namespace_facts import ListedObjects
+from velero_vmservice.errors import InvalidSettings, NotRestorable
 from velero_vmservice.kube.manifest import (
     BACKUP_STORAGE_LOCATION,
     CAPTURED_KINDS,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from velero_vmservice.archive.facts import NamespaceFacts
     from velero_vmservice.archive.schema import Capture, Seal
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.backup.capture import ObjectCapture
@@ -67,6 +70,8 @@ class CaptureRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
     location: str = ""
     """Name of a BackupStorageLocation; '' for the settings' own bucket, or else Velero's default location."""
+    allow_empty: bool = False
+    """Whether a capture without any group, service and VM is sealed too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,18 +131,21 @@ class Capturing:
         """Capture, seal and read back what was asked for; nothing is told before, so that no reader can stop it.
 
         Nothing is deleted or changed if it fails half-way: a capture without a seal is never restored.
-        Raises `NotFound` for a namespace that does not exist or where nothing is to be captured, `InvalidSettings`
-        where there is no bucket, and what cluster and store raise.
+        Raises `NotFound` for a namespace that does not exist, `NotRestorable` where there is nothing to capture, before
+        anything is stored, `InvalidSettings` where there is no bucket, and what cluster and store raise.
         """
         run = self._begun(request)
-        manifests = self._manifests(request)
-        namespaces = self._named(request, manifests)
+        listed = self._listed(request)
+        namespaces = self._named(request, listed)
+        observed = [self._namespaces.observe(run, name, ListedObjects.of(name, listed)) for name in namespaces]
+        manifests = [manifest for manifest in listed if matches(request.selector, manifest.labels)]
+        if not request.allow_empty and _is_empty(run, observed, manifests):
+            raise _nothing(request)
         self._sealing.asked_for(
             run, Taken(namespaces=namespaces, selector=request.selector_text, tags=dict(sorted(request.tags.items())))
         )
-        for namespace in namespaces:
-            _, sha256 = self._namespaces.of(run, namespace)
-            self._sealing.captured(run, run.namespace_key(namespace), sha256)
+        for facts in observed:
+            self._sealing.captured(run, run.namespace_key(facts.namespace), self._namespaces.keep(run, facts))
         captured, left_out = list[CapturedObject](), list[LeftOut]()
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="capture") as writers:
             for outcome in writers.map(lambda manifest: self._capture.of(manifest, run), manifests):
@@ -201,29 +209,40 @@ class Capturing:
             hint=f"name one with --location: {', '.join(names)}" if names else "set bucket.name in the settings",
         )
 
-    def _manifests(self, request: CaptureRequest) -> Sequence[Manifest]:
-        """Return the groups and services that the request selects, each namespace listed once per kind."""
-        listed = (
+    def _listed(self, request: CaptureRequest) -> Sequence[Manifest]:
+        """Return the groups and services of the namespaces, each listed once per kind."""
+        return [
             manifest
             for kind in CAPTURED_KINDS
-            for namespace in request.namespaces or ("",)
+            for namespace in dict.fromkeys(request.namespaces) or ("",)
             for manifest in self._cluster.list(kind, namespace)
-        )
-        return [manifest for manifest in listed if matches(request.selector, manifest.labels)]
+        ]
 
     def _named(self, request: CaptureRequest, manifests: Sequence[Manifest]) -> tuple[str, ...]:
-        """Return the namespaces of the capture; raises `NotFound` for one that does not exist, or if there is none."""
+        """Return the namespaces of the capture; raises `NotFound` for one that does not exist."""
         if request.namespaces:
             for namespace in request.namespaces:
                 demand_namespace(self._cluster, namespace)
             return tuple(dict.fromkeys(request.namespaces))
         of_vms = self._cluster.read_all(VIRTUAL_MACHINE, "", lambda vm: vm.namespace, metadata_only=True)
-        names = tuple(sorted({*of_vms, *(manifest.namespace for manifest in manifests)}))
-        if not names:
-            raise NotFound(
-                "no namespace has a VM, a group or a service", hint="check the kubeconfig's context and its rights"
-            )
-        return names
+        return tuple(sorted({*of_vms, *(manifest.namespace for manifest in manifests)}))
+
+
+def _is_empty(run: BackupRun, observed: Sequence[NamespaceFacts], manifests: Sequence[Manifest]) -> bool:
+    """Say whether a capture would hold no group, no service and no VM."""
+    if any(True for facts in observed for _ in vms_by_filters(run.spec, facts)):
+        return False
+    by_namespace = {facts.namespace: facts for facts in observed}
+    return all(left_out_reason(manifest, by_namespace[manifest.namespace]) for manifest in manifests)
+
+
+def _nothing(request: CaptureRequest) -> NotRestorable:
+    where = f"namespace {', '.join(request.namespaces)}" if request.namespaces else "any namespace"
+    labels = f" with labels {request.selector_text}" if request.selector_text else ""
+    return NotRestorable(
+        f"nothing is captured: there is no VM, group or service in {where}{labels}",
+        hint="check namespace, selector, the kubeconfig's context and its rights, or seal it with --allow-empty",
+    )
 
 
 def capture_name(job: str) -> str:

@@ -137,3 +137,81 @@ def test_a_capture_says_which_application_could_not_be_restored(world: World, co
     assert ran.lines[-1].startswith("not restorable: shop/tier: VirtualMachine node is a guest cluster's node")
     document = json.loads(command("capture", "-n", "shop", "-o", "json").out)
     assert [(each["name"], each["verdict"]) for each in document["applications"]] == [("tier", "not-restorable")]
+
+
+@pytest.mark.parametrize("arguments", [("-n", "shop"), ("-A",), ("-n", "shop", "-l", "app=other")])
+def test_an_empty_capture_stores_nothing_unless_it_is_allowed(
+    world: World, command: CommandLine, arguments: tuple[str, ...]
+) -> None:
+    if "-l" not in arguments:
+        world.lose(service("front"), vm("web-1"), group("tier", []), vm("lonely"))
+    ran = command("capture", *arguments)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("velero-vmservice: nothing is captured: there is no VM, group or service in ")
+    assert "--allow-empty" in ran.err
+    assert list(world.store.list("")) == []
+    allowed = command("capture", *arguments, "--allow-empty")
+    assert (allowed.code, allowed.lines[0][:8]) == (0, "sealed: ")
+
+
+def test_objects_that_are_left_out_make_no_capture(world: World, command: CommandLine) -> None:
+    world.lose(vm("web-1"), group("tier", []), vm("lonely"))
+    world.cluster.seed(service("front", {"app": "shop"}, meta={"deletionTimestamp": "2026-03-01T12:00:00Z"}))
+    assert command("capture", "-n", "shop").code == 3
+    assert list(world.store.list("")) == []
+
+
+def test_a_capture_that_holds_less_than_the_last_one_says_what_it_lacks(world: World, command: CommandLine) -> None:
+    last = json.loads(command("capture", "-n", "shop", "--vadp-job", "nightly", "-o", "json").out)
+    assert last["lacks"] == []
+    world.clock.advance(60.0)
+    assert command("capture", "-n", "shop", "--vadp-job", "nightly").err == ""
+    world.lose(service("front"), vm("lonely"))
+    world.clock.advance(60.0)
+    ran = command("capture", "-n", "shop", "--vadp-job", "nightly", "-o", "json")
+    assert ran.code == 0
+    lacks = json.loads(ran.out)["lacks"]
+    assert [(lack["kind"], lack["name"], lack["recovering"]) for lack in lacks] == [
+        ("VirtualMachine", "lonely", False),
+        ("VirtualMachineService", "front", False),
+    ]
+    assert "holds less than before: it lacks VirtualMachine shop/lonely; VirtualMachineService shop/front" in ran.err
+    world.clock.advance(60.0)
+    assert command("capture", "-n", "shop", "--vadp-job", "nightly").err == "", "it is said once"
+    assert command("capture", "-n", "shop", "--vadp-job", "weekly").err == "", "another job has no last one"
+
+
+def test_a_capture_that_cannot_be_compared_is_sealed_all_the_same(world: World, command: CommandLine) -> None:
+    command("capture", "-n", "shop", "--vadp-job", "nightly")
+    (seal,) = [key for key in world.store.list("") if key.endswith("/capture.json")]
+    world.store.tamper(seal, b"{}")
+    world.clock.advance(60.0)
+    ran = command("capture", "-n", "shop", "--vadp-job", "nightly", "-o", "json")
+    assert (ran.code, json.loads(ran.out)["lacks"]) == (0, None)
+    assert "note: the capture is not compared with the last one of its name: " in ran.err
+
+
+def test_groups_and_services_are_listed_once(world: World, command: CommandLine) -> None:
+    before = len(world.cluster.calls.made)
+    command("capture", "-n", "shop")
+    lists = [subject for method, subject in world.cluster.calls.made[before:] if method in ("list", "read_all")]
+    captured = [subject for subject in lists if subject.startswith(("VirtualMachineGroup", "VirtualMachineService"))]
+    assert sorted(captured) == ["VirtualMachineGroup shop", "VirtualMachineService shop"]
+
+
+def test_an_empty_capture_is_never_the_newest_unsaid(world: World, command: CommandLine) -> None:
+    whole = json.loads(command("capture", "-n", "shop", "--vadp-job", "nightly", "-o", "json").out)["capture"]
+    world.lose(service("front"), vm("web-1"), group("tier", []), vm("lonely"))
+    world.clock.advance(60.0)
+    empty = json.loads(command("capture", "-n", "shop", "--vadp-job", "nightly", "--allow-empty", "-o", "json").out)
+    for arguments in (("captures", "show", "nightly"), ("plan", "--from", "latest"), ("plan", "--from", "nightly")):
+        ran = command(*arguments)
+        assert f"note: capture {empty['capture']} " in ran.err
+        assert "holds no group, service or VM" in ran.err
+        assert "holds fewer objects" not in ran.err
+    assert f"the latest capture is {whole}" in command("plan", "--from", "latest").err
+    differing = command("captures", "diff", empty["capture"])
+    assert (differing.code, differing.lines[-1]) == (
+        3,
+        "there is nothing to compare: neither side has a group, a service or a VM",
+    )

@@ -93,7 +93,7 @@ def test_a_name_that_another_object_has_is_not_ready(command: CommandLine, world
 
 def test_a_capture_of_nothing_is_not_ready(command: CommandLine, world: World) -> None:
     world.cluster.seed(vsphere_namespace("empty"))
-    world.app.capturing.take(CaptureRequest(namespaces=("empty",), job="Empty"))
+    world.app.capturing.take(CaptureRequest(namespaces=("empty",), job="Empty", allow_empty=True))
     ran = command("drill", "run", "--from", "empty")
     assert (ran.code, ran.lines[-2]) == (3, "not-ready: a restore would not succeed as things are")
     assert any(line.endswith("holds no application and no VM") for line in ran.lines)

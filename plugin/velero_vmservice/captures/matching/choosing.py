@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.captures import selection
 from velero_vmservice.captures.matching import ranking, shortfall
 from velero_vmservice.captures.matching.reading import Part, ReadCaptures, read_captures
 from velero_vmservice.errors import NotFound
@@ -128,6 +129,22 @@ class CaptureChoice:
             if capture.ref in known.unusable:
                 break
         return shortfall.lacks_of(known.candidates).get(capture.ref, ())
+
+    def since_last(self, ref: CaptureRef) -> Sequence[Lack]:
+        """Return what a capture lacks of the last sealed one of its name that shares a namespace with it.
+
+        Raises what the catalogue raises, and the error of either that cannot be read.
+        """
+        captures = self._catalogue.list(name=ref.name, location=ref.location).captures
+        own = [capture for capture in captures if (capture.run.maker, capture.started) == (ref.maker, ref.started)]
+        of_namespaces = _sealed(captures, selection.namespaces(own[0])) if own else ()
+        last = next((capture for capture in of_namespaces if capture.started < ref.started), None)
+        if last is None:
+            return ()
+        known = next(read_captures([own[0], last], Part(), most=2))
+        for error in known.unusable.values():
+            raise error
+        return shortfall.lacks_of(known.candidates)[own[0].ref]
 
     def ranked(self, request: MatchRequest) -> Ranking:
         """Return the sealed captures that the request is about, the best first.

@@ -11,11 +11,12 @@ from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.captures.naming import job_names
+from velero_vmservice.cli.captures.view import lack_document, remark_lacks
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, pairs, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
-from velero_vmservice.errors import InvalidItem
+from velero_vmservice.errors import InvalidItem, VmServiceError
 from velero_vmservice.kube.label_selector import label_selector
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.vadp.capturing import CaptureRequest
@@ -24,6 +25,8 @@ from velero_vmservice.vadp.job_list import compare, read_job_list
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from velero_vmservice.app import App
+    from velero_vmservice.captures.matching.shortfall import Lack
     from velero_vmservice.cli.views.table import Output
     from velero_vmservice.vadp.capturing import JobVm, TakenCapture
     from velero_vmservice.vadp.job_list import JobComparison
@@ -67,6 +70,11 @@ _COLUMNS: Final = (Column("VM"), Column("BACKUP VERSION", wide=True), Column("IN
     help="The BackupStorageLocation to store in, where there is one.",
 )
 @click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="Seal a capture without VM, group and service too; without it, exit with 3.",
+)
+@click.option(
     "--job-vms",
     type=click.File("rb"),
     metavar="FILE",
@@ -82,13 +90,15 @@ def capture(
     restore_point: str,
     tags: Mapping[str, str],
     location: str,
+    allow_empty: bool,
     job_vms: IO[bytes] | None,
     output: Output,
 ) -> None:
     """Capture groups and services without Velero; print every VM that belongs in the same VADP job.
 
     Each object is stored durably, then all are sealed and read back. Repeating the command makes another capture; one
-    that was stopped half-way is never restored. Stores in the settings' bucket, else in Velero's default location.
+    that was stopped half-way is never restored. A note names what it lacks of the last sealed one of its name. Stores
+    in the settings' bucket, else in Velero's default location.
     """
     namespaces = access.chosen_namespaces(namespaces, every=all_namespaces)
     request = CaptureRequest(
@@ -99,20 +109,33 @@ def capture(
         restore_point=restore_point,
         tags=tags,
         location=location,
+        allow_empty=allow_empty,
     )
     listed = None if job_vms is None else _listed(job_vms)
     _, plugin = access.connect()
     taken = plugin.capturing.take(request)
     comparison = None if listed is None else compare(taken.vms, listed)
     _remark(taken, comparison)
+    lacks = _since_last(plugin, taken)
     Table(
         columns=_COLUMNS,
         rows=[_row(vm, comparison) for vm in taken.vms],
-        document=_document(taken, comparison),
+        document={**_document(taken, comparison), "lacks": None if lacks is None else list(map(lack_document, lacks))},
         above=list(_above(taken)),
         below=list(_below(taken, comparison)),
     ).show(output)
     sys.exit(ExitCode.BLOCKED if comparison and comparison.missing else ExitCode.DONE)
+
+
+def _since_last(plugin: App, taken: TakenCapture) -> Sequence[Lack] | None:
+    """Remark what the capture lacks of the last one; None where they cannot be compared, which fails no capture."""
+    try:
+        lacks = plugin.capture_choice.since_last(taken.ref)
+    except VmServiceError as error:
+        terminal.remark(f"the capture is not compared with the last one of its name: {error.message}")
+        return None
+    remark_lacks(taken.ref, lacks)
+    return lacks
 
 
 def _selector(written: str) -> Mapping[str, Any]:
