@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.cluster import Cluster
 
+_REFUSED = 400
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -24,11 +26,25 @@ class Request:
     """As RBAC names it."""
     refused: bool
     """Whether RBAC has refused it; a webhook's refusal is none of rights."""
+    code: int
+    """The status of the answer."""
 
     @property
     def named(self) -> str:
         """Name it by its verb and path."""
         return f"{self.verb} {urlsplit(self.uri).path}"
+
+    @property
+    def resource(self) -> str:
+        """The plural of what was asked for, in a namespace."""
+        _, _, path = urlsplit(self.uri).path.partition("/namespaces/")
+        return path.partition("/")[2].partition("/")[0]
+
+    @property
+    def has_written(self) -> bool:
+        """Whether it has changed what is stored: no dry run, and taken."""
+        tried = "dryRun" in parse_qs(urlsplit(self.uri).query)
+        return self.verb not in {"get", "list", "watch"} and not tried and self.code < _REFUSED
 
     @property
     def is_further_page(self) -> bool:
@@ -58,6 +74,7 @@ def requests(cluster: Cluster, user: str) -> Sequence[Request]:
             uri=event["requestURI"],
             verb=event["verb"],
             refused=event["annotations"].get("authorization.k8s.io/decision") == "forbid",
+            code=event["responseStatus"]["code"],
         )
         for event in events
         if event["user"]["username"] == user and event["stage"] == "ResponseComplete"

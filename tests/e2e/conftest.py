@@ -37,6 +37,7 @@ STORY: Final = frozenset({"test_beside_vsphere", "test_bundle", "test_stack"})
 """Those of them that every run has time for on the oldest Velero too."""
 WITH_FULL: Final = frozenset({"test_arm64", "test_image", "test_walkthroughs"})
 """Modules that need what takes long to build or install, or repeat what others hold: with `--full` alone."""
+_WITH_FULL: Final = "with_full"
 _GROUPS: Final = "groups"
 _WITHOUT_GROUPS: Final = "without_groups"
 _NEWEST: Final = "newest_release"
@@ -59,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare what keeps a test from a release."""
     config.addinivalue_line("markers", f"{_GROUPS}: needs VirtualMachineGroups, runs on releases that have them")
     config.addinivalue_line("markers", f"{_WITHOUT_GROUPS}: runs on releases that have no VirtualMachineGroups")
+    config.addinivalue_line("markers", f"{_WITH_FULL}: holds in unit tests too, runs with `--full` alone")
     config.addinivalue_line("markers", f"{_NEWEST}: depends on no release, runs on the newest")
     config.addinivalue_line("markers", f"{_SINCE_VELERO}(version): needs what Velero has since this version")
 
@@ -76,7 +78,7 @@ def _is_wanted(item: pytest.Item, config: pytest.Config) -> bool:
     if release.velero not in (config.getoption("--velero") or VELERO_VERSIONS) or not _fits(item, release):
         return False
     full, module = config.getoption("--full"), item.path.stem
-    if module in WITH_FULL and not full:
+    if (module in WITH_FULL or item.get_closest_marker(_WITH_FULL)) and not full:
         return False
     match release.full if full else release.always:
         case Part.WHOLE:

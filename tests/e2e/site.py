@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 import yaml
 
 from tests.e2e.scene import GROUPS, SERVICES, VMS, specs
+from tests.e2e.stack import Stack
 from tests.emulator import vadp
 from tests.emulator.wcp.register_steps import State
 from tests.tools.markdown import ROOT
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from tests.e2e.cluster import Cluster, Manifest
     from tests.e2e.object_store import ObjectStore
@@ -28,6 +30,29 @@ if TYPE_CHECKING:
     from tests.emulator.vadp import RestorePoint
 
 BUCKET = "vadp-captures"
+PERSON = "operator"
+"""The account of the person who runs the command where its requests are told from those of others."""
+
+
+@contextmanager
+def open_site(directory: Path, *, audited: bool = False) -> Iterator[Site]:
+    """Start a Supervisor that has no Velero; where it is audited, commands run as `PERSON`."""
+    stack = Stack(directory, audited=audited)
+    try:
+        stack.start(velero=False)
+        kubeconfig = stack.cluster.account(PERSON) if audited else stack.cluster.kubeconfig
+        with stack.supervisor() as supervisor:
+            site = Site(
+                cluster=stack.cluster,
+                store=stack.store,
+                supervisor=supervisor,
+                directory=directory,
+                kubeconfig=kubeconfig,
+            )
+            site.prepare()
+            yield site
+    finally:
+        stack.stop()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +63,7 @@ class Site:
     store: ObjectStore
     supervisor: Supervisor
     directory: Path
+    kubeconfig: Path
     executed: list[str] = field(default_factory=list)
     """Our commands that were run, as a person types them."""
 
@@ -64,7 +90,7 @@ class Site:
                 key: value for key, value in os.environ.items() if not key.startswith(("VMSERVICE_", "VELERO_", "AWS_"))
             },
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "KUBECONFIG": str(self.kubeconfig),
             "VMSERVICE_SETTINGS": str(self.settings),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials),
         }
@@ -81,6 +107,17 @@ class Site:
         """Run our own command."""
         self.executed.append(shlex.join(("velero-vmservice", *arguments)))
         return self.run("velero-vmservice", *arguments, exits=exits, typed=typed)
+
+    def started(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start our own command and leave it running; `log` gets all that it prints."""
+        with log.open("ab") as printed:
+            return subprocess.Popen(
+                ("velero-vmservice", *arguments),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
+            )
 
     def script(self, name: str, *arguments: str, exits: Collection[int] = (0,)) -> str:
         """Run a script of docs/vadp."""

@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from tests.e2e.scene import GROUPS, on_newest_velero
-from tests.e2e.site import Site
-from tests.e2e.stack import Stack
+from tests.e2e.site import open_site
 from tests.emulator import machines
 from tests.tools.markdown import ROOT
 
@@ -18,20 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.e2e.site import Site
+
 pytestmark = on_newest_velero
 
 
 @pytest.fixture(name="site", scope="module")
 def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    stack = Stack(directory := tmp_path_factory.mktemp("without-velero"))
-    try:
-        stack.start(velero=False)
-        with stack.supervisor() as supervisor:
-            site = Site(cluster=stack.cluster, store=stack.store, supervisor=supervisor, directory=directory)
-            site.prepare()
-            yield site
-    finally:
-        stack.stop()
+    with open_site(tmp_path_factory.mktemp("without-velero")) as site:
+        yield site
 
 
 def document(printed: str) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Wcp:
 
     def __init__(self, simulator: VCenterSimulator, supervisor: Supervisor, authority: Authority) -> None:
         self.calls: list[tuple[str, str]] = []
+        self.overrides: dict[str, Any] = {}
+        """The network override of each call, by managed object id; None for none."""
         self.faults: dict[str, Failure] = {}
         """What the tasks of VMs fail with, by name."""
         self.in_desired_state: set[str] = set()
@@ -109,8 +111,10 @@ class Wcp:
             self.at_login()
         if not (match := _REGISTER.fullmatch(path)):
             return None
-        moid = json.loads(body)["vm"]
+        request = json.loads(body)
+        moid = request["vm"]
         self.calls.append((match[1], moid))
+        self.overrides[moid] = request.get("network_config_override")
         if moid in self.in_desired_state:
             work = self._supervisor.wcp.register(moid, namespace=match[1])
             threading.Thread(target=work.finish, daemon=True).start()  # the answer does not wait: its caller would not
