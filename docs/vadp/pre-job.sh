@@ -15,6 +15,13 @@ if [ "$#" -lt 2 ]; then
 fi
 job=$1
 shift
+case ${STRICT:-no} in
+  yes | no) ;;
+  *)
+    echo "STRICT is yes or no, not $STRICT" >&2
+    exit 2
+    ;;
+esac
 # Each namespace becomes -n NAMESPACE, whatever its name holds.
 for namespace in "$@"; do
   shift

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from velero_vmservice import app, configured
@@ -104,6 +105,14 @@ class NamespaceOption(click.Option):
         chosen = current(ctx)
         listed = in_time(lambda: live_names.names(NAMESPACE, "", chosen.login))
         return [CompletionItem(name) for name in listed if name.startswith(incomplete)]
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return the names; an empty one would mean all namespaces to the API server, and is refused."""
+        names = super().type_cast_value(ctx, value)
+        given = ctx.get_parameter_source(str(self.name)) is ParameterSource.COMMANDLINE
+        if given and (names == "" or (self.multiple and "" in names)):
+            raise click.BadParameter("it is empty", ctx, self)
+        return names
 
     def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT001, FBT002 - click's signature
         """Return the namespace that stands before the command's name, else the default."""

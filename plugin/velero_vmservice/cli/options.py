@@ -29,6 +29,27 @@ _REGISTRATION: Final = f"{PLUGIN_NAME}/registration"
 _NETWORK_OVERRIDE: Final = f"{PLUGIN_NAME}/network-override"
 
 
+class OnceOption(click.Option):
+    """An option that says what a command is about: given twice it is refused, where click would take the last."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser collect what is given; everywhere else the option has one value."""
+        self.multiple = True
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.multiple = False
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return the only value and where it is from."""
+        value, source = super().consume_value(ctx, opts)
+        if not isinstance(value, list):
+            return value, source
+        if len(value) > 1:
+            raise click.BadParameter("it is given more than once: name one", ctx, self)
+        return value[0], source
+
+
 def pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
     """Return a callback that reads repeated options of the form KEY, separator, VALUE into a dictionary."""
 

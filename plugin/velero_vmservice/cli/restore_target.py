@@ -121,17 +121,17 @@ def beyond_words(backup: BackupRun, namespaces: Sequence[str]) -> str:
 
 
 def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:
-    """Raise `WrongUsage` for a namespace that is mapped and that the backup has captured nothing of.
+    """Raise `WrongUsage` for a namespace that is mapped and that the capture holds nothing of.
 
     Only of a mapping on the command line: that of a Restore may name namespaces that hold other resources alone.
     """
     captured = sorted({replay.namespace for replay in replays})
     if unknown := sorted(mapping.keys() - set(captured)):
         raise WrongUsage(
-            f"the backup holds no captured object of namespace {', '.join(unknown)}",
+            f"the capture holds no object of namespace {', '.join(unknown)}",
             hint=f"name one of: {', '.join(captured)}"
             if captured
-            else "restore from another backup, as this one captured nothing",
+            else "restore from another capture, as this one holds nothing",
         )
 
 

@@ -13,10 +13,10 @@ import click
 
 from velero_vmservice.cli import access, options, restore_target
 from velero_vmservice.cli.access import live
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import named_capture
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.options import examples, namespace_mapping, table_output
+from velero_vmservice.cli.options import OnceOption, examples, namespace_mapping, table_output
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
 from velero_vmservice.kube.manifest import RESTORE
 from velero_vmservice.restore.verify.checks import Verdict
@@ -51,9 +51,10 @@ _CODES: Final = {Verdict.DIFFERS: ExitCode.FAILED, Verdict.NOT_YET: ExitCode.NOT
         "verify --restore nightly-2 --connect -o wide",
     )
 )
-@click.argument("capture", required=False, shell_complete=capture_names())
+@click.argument("capture", required=False, type=CaptureName(), shell_complete=capture_names())
 @click.option(
     "--restore",
+    cls=OnceOption,
     metavar="RESTORE",
     shell_complete=live(RESTORE),
     help="Of this Velero restore: its backup, mapping and selection.",

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.errors import InvalidItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from velero_vmservice.vadp.capturing import JobVm
+
+
+MAX_BYTES: Final = 8 << 20
+"""More than 10,000 VMs with the longest names, in UTF-16."""
+LONGEST_NAME: Final = 63 + 1 + 253
+"""Of a namespace and a VirtualMachine, as Kubernetes limits them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +35,20 @@ class JobComparison:
 def read_job_list(content: bytes) -> Sequence[str]:
     """Return the names of a list: one VM a line, `NAME` or `NAMESPACE/NAME`; what follows a `#` is a comment.
 
-    PowerShell writes UTF-16 and a byte order mark, and quotes around each name. Raises `UnicodeDecodeError`.
+    PowerShell writes UTF-16 and a byte order mark, and quotes around each name. Raises `UnicodeDecodeError`, and
+    `InvalidItem` for what is too long to be a list of names.
     """
+    if len(content) > MAX_BYTES:
+        raise InvalidItem(
+            f"it has more than {MAX_BYTES >> 20} MiB, which no list of VMs has", hint="name the file with the list"
+        )
     decoded = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    names = (line.partition("#")[0].strip().strip("\"'").strip() for line in decoded.splitlines())
+    names = [line.partition("#")[0].strip().strip("\"'").strip() for line in decoded.splitlines()]
+    for number, name in enumerate(names, 1):
+        if len(name) > LONGEST_NAME:
+            raise InvalidItem(
+                f"line {number} has {len(name)} characters, which no name of a VM has", hint="write one name a line"
+            )
     return [name for name in names if name]
 
 

@@ -215,3 +215,21 @@ def test_an_empty_capture_is_never_the_newest_unsaid(world: World, command: Comm
         3,
         "there is nothing to compare: neither side has a group, a service or a VM",
     )
+
+
+def test_a_list_that_is_none_is_a_usage_error_of_a_few_words(
+    world: World, command: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "vms").write_text("x" * 100_000)
+    ran = command("capture", "-n", "shop", "--job-vms", str(tmp_path / "vms"))
+    assert (ran.code, ran.out) == (2, "")
+    assert "line 1 has 100000 characters" in ran.err
+    assert len(ran.err) < 1000
+    assert list(world.store.list("")) == []
+
+
+def test_what_a_job_lists_besides_is_counted_where_it_is_much(world: World, command: CommandLine) -> None:
+    del world
+    ran = command("capture", "-n", "shop", "--job-vms", "-", typed="\n".join(f"other-{n}" for n in range(5000)))
+    assert "the job also lists what this capture has no VM of: other-0" in ran.err
+    assert len(ran.err) < 1000

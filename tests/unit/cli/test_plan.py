@@ -79,7 +79,7 @@ def test_a_mapped_namespace_that_the_backup_does_not_have_is_an_error_that_names
     ran = command("plan", "nightly", "--namespace-mapping", "shp:shop2")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.splitlines() == [
-        "velero-vmservice: the backup holds no captured object of namespace shp",
+        "velero-vmservice: the capture holds no object of namespace shp",
         "hint: name one of: bill, shop",
     ]
 

@@ -129,7 +129,7 @@ def test_a_restore_that_velero_completed_without_its_operations_is_resumed(scene
         ((), 2, "name a BACKUP, a capture with --from, or a restore with --resume"),
         (("nightly", "--resume", "again"), 2, "name one of a BACKUP, a capture with --from, or a restore with"),
         (("--resume", "again", "--namespace-mapping", "a:b"), 2, "hint: leave --namespace-mapping out"),
-        (("nightly", "--namespace-mapping", "shp:dr"), 2, "captured object of namespace shp\nhint: name one of: shop"),
+        (("nightly", "--namespace-mapping", "shp:dr"), 2, "object of namespace shp\nhint: name one of: shop"),
         (("nightly", "--timeout", "-5m"), 2, '"-5m" is not a duration such as 90s, 10m or 12h'),
         (("gone",), 1, "gone"),
         (("--resume", "gone"), 1, "gone"),

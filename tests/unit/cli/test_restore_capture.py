@@ -152,7 +152,7 @@ def test_a_restore_that_was_stopped_goes_on_with_the_same_capture(scene: Scene) 
         (("--from", "latest", "--application", "nothing"), 1, "the capture has no application nothing"),
         (("--from", "unknown"), 1, "no bucket has a capture named unknown"),
         (("--from", "latest", "-n", "elsewhere"), 1, "no bucket has a sealed capture of namespace elsewhere"),
-        (("--from", "latest", "--namespace-mapping", "shp:dr"), 2, "captured object of namespace shp"),
+        (("--from", "latest", "--namespace-mapping", "shp:dr"), 2, "object of namespace shp"),
     ],
 )
 def test_a_refusal_says_what_to_do(scene: Scene, arguments: tuple[str, ...], code: int, sentence: str) -> None:

@@ -220,7 +220,7 @@ def test_what_cannot_be_listed_is_not_known(scene: Scene) -> None:
         ((), 2, "name a CAPTURE, or a restore with --restore"),
         (("nightly", "--restore", "again"), 2, "name a CAPTURE, or a restore with --restore"),
         (("--restore", "again", "--namespace-mapping", "a:b"), 2, "the namespace mapping is the restore's own"),
-        (("nightly", "--namespace-mapping", "shpo:dr"), 2, "the backup holds no captured object of namespace shpo"),
+        (("nightly", "--namespace-mapping", "shpo:dr"), 2, "the capture holds no object of namespace shpo"),
         (("weekly",), 1, "no bucket has a capture named weekly"),
         (("nightly", "--timeout", "soon"), 2, "Invalid value for '--timeout'"),
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from velero_vmservice.errors import InvalidItem
 from velero_vmservice.vadp.capturing import JobVm
 from velero_vmservice.vadp.job_list import compare, read_job_list
 
@@ -39,3 +40,21 @@ def test_a_name_that_two_vms_have_saves_neither() -> None:
 
 def test_what_else_the_job_saves_is_named() -> None:
     assert compare([WEB], ["web-1", "vcenter"]).others == ["vcenter"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"web-1\n" + b"x" * 318, "line 2 has 318 characters, which no name of a VM has"),
+        (b"a\n" * (4 << 20) + b"b", "it has more than 8 MiB, which no list of VMs has"),
+    ],
+)
+def test_what_is_too_long_to_be_a_list_is_refused_without_being_repeated(content: bytes, message: str) -> None:
+    with pytest.raises(InvalidItem) as refused:
+        read_job_list(content)
+    assert refused.value.message == message
+
+
+def test_the_longest_names_are_read() -> None:
+    longest = f"{'n' * 63}/{'v' * 253}"
+    assert read_job_list(longest.encode()) == [longest]

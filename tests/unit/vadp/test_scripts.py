@@ -71,6 +71,41 @@ def test_a_strict_job_ends_before_anything_is_captured(called: Path) -> None:
     assert (code, [command[0] for command in commands_run]) == (3, ["preflight"])
 
 
+def test_a_strictness_that_is_neither_yes_nor_no_is_refused(called: Path) -> None:
+    assert run("pre-job.sh", called, "nightly", "shop", STRICT="true") == (2, [])
+
+
+def test_names_reach_the_command_as_they_are(called: Path) -> None:
+    code, (_, capture) = run("pre-job.sh", called, "Nightly, Gold *", "shop mail")
+    assert (code, capture) == (0, ["capture", "-n", "shop mail", "--vadp-job", "Nightly, Gold *"])
+
+
+@pytest.mark.parametrize("script", ["pre-job.sh", "post-job.sh"])
+def test_a_command_that_is_not_found_fails_the_job(called: Path, script: str) -> None:
+    (called.parent / "bin" / "velero-vmservice").unlink()
+    assert run(script, called, "nightly", "4711", "shop")[0] == 127
+
+
+@pytest.mark.parametrize("script", ["pre-job.ps1", "post-job.ps1"])
+def test_powershell_ends_with_no_exit_code_that_it_does_not_have(script: str) -> None:
+    """`exit $null` is 0, and $LASTEXITCODE is $null where the command is not found; no PowerShell runs this test."""
+    text = (SCRIPTS / script).read_text()
+    lines = [line.strip() for line in text.splitlines()]
+    assert "$ErrorActionPreference = 'Stop'" in lines
+    assert [line for line in lines if "& velero-vmservice" in line] == [
+        "try { & velero-vmservice @CommandLine } catch { [Console]::Error.WriteLine($_) }"
+    ]
+    reset, check = lines.index("$global:LASTEXITCODE = $null"), lines.index("if ($null -eq $LASTEXITCODE) {")
+    assert reset < check < lines.index("exit 1")
+
+
+@pytest.mark.parametrize("script", ["pre-job.ps1", "post-job.ps1"])
+def test_powershell_splits_namespaces_that_come_as_one_text(script: str) -> None:
+    text = (SCRIPTS / script).read_text()
+    assert "$Namespace -split ','" in text
+    assert "$arguments = @($names | ForEach-Object { '-n'; $_ })" in text
+
+
 def test_the_list_of_the_job_is_compared_and_decides(called: Path) -> None:
     code, (_, capture) = run("pre-job.sh", called, "nightly", "shop", JOB_VMS="/srv/job vms.txt", CAPTURE="3")
     assert (code, capture[3:5]) == (3, ["--job-vms", "/srv/job vms.txt"])

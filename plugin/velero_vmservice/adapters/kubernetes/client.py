@@ -140,7 +140,7 @@ class KubernetesCluster:
         metadata_only: bool = False,
     ) -> Sequence[Read]:
         """Return the result of `read` for each of the kind's objects; see the port."""
-        what = f"cannot list {kind.resource} in namespace {namespace}"
+        what = f"cannot list {kind.resource} in {f'namespace {namespace}' if namespace else 'all namespaces'}"
         chosen: dict[str, Any] = {}
         if labels:
             chosen["label_selector"] = ",".join(f"{key}={value}" for key, value in labels.items())

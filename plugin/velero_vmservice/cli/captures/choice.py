@@ -12,10 +12,10 @@ from velero_vmservice.captures.applications import ObjectName
 from velero_vmservice.captures.matching import ranking, shortfall
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH, MatchRequest
 from velero_vmservice.captures.matching.evidence import Fit, counted
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import cluster, lack_clause, named_capture, remark_lacks
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import from_cluster, namespaces_option
+from velero_vmservice.cli.options import OnceOption, from_cluster, namespaces_option
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import InvalidItem, NotRestorable
 
@@ -74,8 +74,10 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
     @click.option(
         "--from",
         "capture",
+        cls=OnceOption,
         default="",
         metavar="CAPTURE",
+        type=CaptureName("", LATEST, MATCH),
         shell_complete=capture_names(LATEST, MATCH),
         help="Read this capture: NAME, NAME/TIME, `latest`, or `match` for the one that fits the registered VMs best.",
     )

@@ -13,7 +13,7 @@ from velero_vmservice.captures.inspection import difference
 from velero_vmservice.captures.inspection.difference import Change, compare
 from velero_vmservice.cli import access
 from velero_vmservice.cli.captures import view
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
@@ -36,8 +36,8 @@ _CLUSTER: Final = "the cluster"
         "captures diff nightly --namespace-mapping shop:shop-test -o json",
     )
 )
-@click.argument("first", metavar="CAPTURE", shell_complete=capture_names())
-@click.argument("second", metavar="[CAPTURE]", default="", shell_complete=capture_names())
+@click.argument("first", metavar="CAPTURE", type=CaptureName(), shell_complete=capture_names())
+@click.argument("second", metavar="[CAPTURE]", default="", type=CaptureName(""), shell_complete=capture_names())
 @namespace_mapping
 @view.location
 @table_output

@@ -11,7 +11,7 @@ from velero_vmservice.captures.contents import read_contents
 from velero_vmservice.captures.inspection import export as exporting
 from velero_vmservice.cli import access
 from velero_vmservice.cli.captures import view
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import examples, namespace_mapping
 from velero_vmservice.cli.views import terminal
@@ -32,7 +32,7 @@ _STANDARD_OUTPUT = "-"
         "captures export nightly/20261130T040000Z - --namespace-mapping shop:shop-test",
     )
 )
-@click.argument("capture", shell_complete=capture_names())
+@click.argument("capture", type=CaptureName(), shell_complete=capture_names())
 @click.argument("directory", metavar="DIR|-")
 @namespace_mapping
 @click.option("--power-state", is_flag=True, help="Give groups their captured power state: applying them powers VMs.")

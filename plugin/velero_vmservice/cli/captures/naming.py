@@ -1,18 +1,41 @@
-"""Completion of captures and VADP jobs by the names in the buckets."""
+"""The names of captures and VADP jobs on the command line: how they are written, and their completion."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import click
 
 from velero_vmservice.adapters.in_time import in_time
+from velero_vmservice.archive.schema import is_time
 from velero_vmservice.cli import access
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import click
-
     from velero_vmservice.captures.catalogue import Catalogue
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+"""As Kubernetes names a Backup, and `capture` names captures."""
+
+
+class CaptureName(click.ParamType[str]):
+    """NAME or NAME/TIME, or a word that stands for a capture; whether there is one is not asked."""
+
+    name = "capture"
+
+    def __init__(self, *reserved: str) -> None:
+        """Take the words; '' among them for a capture that need not be named."""
+        self._reserved = reserved
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as it is written; refuses what no capture can be named."""
+        reference = str(value)
+        name, _, started = reference.partition("/")
+        if reference not in self._reserved and not (_NAME.fullmatch(name) and (not started or is_time(started))):
+            self.fail(f'"{reference}" is not of the form NAME or NAME/TIME, as nightly/20261130T040000Z', param, ctx)
+        return reference
 
 
 def capture_names(*reserved: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:

@@ -11,7 +11,7 @@ from velero_vmservice.captures.contents import read_contents
 from velero_vmservice.captures.selection import Entry
 from velero_vmservice.cli import access
 from velero_vmservice.cli.captures import view
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import examples, table_output
 from velero_vmservice.cli.views import terminal
@@ -42,7 +42,7 @@ _COLUMNS: Final = (
         "captures show nightly/20261130T040000Z -o json",
     )
 )
-@click.argument("capture", shell_complete=capture_names())
+@click.argument("capture", type=CaptureName(), shell_complete=capture_names())
 @view.location
 @table_output
 def show(capture: str, *, location: str, output: Output) -> None:

@@ -10,7 +10,7 @@ import click
 from velero_vmservice.captures.inspection.verification import State
 from velero_vmservice.cli import access
 from velero_vmservice.cli.captures import view
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import examples, namespace_mapping, table_output
 from velero_vmservice.cli.views import buckets
@@ -50,7 +50,7 @@ _CODES: Final = {
         "captures verify nightly --deep --namespace-mapping shop:shop-test",
     )
 )
-@click.argument("captures", metavar="[CAPTURE]...", nargs=-1, shell_complete=capture_names())
+@click.argument("captures", metavar="[CAPTURE]...", nargs=-1, type=CaptureName(), shell_complete=capture_names())
 @click.option("--all", "every", is_flag=True, help="Every capture in the buckets; one without a seal is no failure.")
 @click.option("--deep", is_flag=True, help="Try every object on the API server as well, without consequences.")
 @namespace_mapping

@@ -11,11 +11,11 @@ from velero_vmservice import app
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import live
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import remark_lacks
 from velero_vmservice.cli.drill.view import drill_table, list_table
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
-from velero_vmservice.cli.options import by_default, examples, namespace_mapping, table_output
+from velero_vmservice.cli.options import OnceOption, by_default, examples, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import chosen_applications, mapping_into
 from velero_vmservice.cli.views import buckets, terminal
 from velero_vmservice.drill.model import DrillVerdict
@@ -57,9 +57,11 @@ def drill() -> None:
 @click.option(
     "--from",
     "capture",
+    cls=OnceOption,
     default=LATEST,
     show_default=True,
     metavar="CAPTURE",
+    type=CaptureName("", LATEST, MATCH),
     shell_complete=capture_names(LATEST, MATCH),
     help="What to restore: NAME, NAME/TIME, latest (sealed, with the applications), or match (fits the live VMs best).",
 )
@@ -137,7 +139,7 @@ def _captured(plugin: app.App, capture: str, applications: tuple[str, ...], loca
 
 
 @drill.command("list", epilog=examples("drill list", "drill list nightly -o wide"))
-@click.argument("name", default="")
+@click.argument("name", default="", type=CaptureName(""))
 @table_output
 def list_(name: str, *, output: Output) -> None:
     """List the drills in the buckets, the newest first, or those of the capture NAME."""
@@ -155,12 +157,10 @@ def list_(name: str, *, output: Output) -> None:
 
 
 @drill.command(epilog=examples("drill show nightly", "drill show nightly/20261130T040000Z -o json"))
-@click.argument("reference", metavar="DRILL")
+@click.argument("reference", metavar="DRILL", type=CaptureName())
 @table_output
 def show(reference: str, *, output: Output) -> None:
     """Show DRILL again, NAME or NAME/TIME: what was tried, and the result."""
-    if not reference.partition("/")[0]:
-        raise WrongUsage("the drill has no name", hint="list them: velero-vmservice drill list")
     _, plugin = access.connect()
     stored = plugin.drills.find(reference)
     drill_table(stored.read(), where=stored.where).show(output)

@@ -12,10 +12,10 @@ from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.captures.matching.choosing import LATEST
 from velero_vmservice.cli import access
 from velero_vmservice.cli.access import NamespaceOption, live
-from velero_vmservice.cli.captures.naming import capture_names
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import remark_lacks
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import examples, namespace_mapping, table_output
+from velero_vmservice.cli.options import OnceOption, examples, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import (
     chosen_applications,
     compared_table,
@@ -62,14 +62,17 @@ if TYPE_CHECKING:
 @click.option(
     "--restore",
     "kind",
+    cls=OnceOption,
     type=click.Choice([kind.value for kind in RestoreKind]),
     help="Check instead what a restore of this kind requires.",
 )
 @click.option(
     "--from",
     "capture",
+    cls=OnceOption,
     default="",
     metavar="CAPTURE",
+    type=CaptureName("", LATEST),
     shell_complete=capture_names(LATEST),
     help="What to restore: NAME, NAME/TIME or latest.",
 )

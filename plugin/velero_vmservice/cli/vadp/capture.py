@@ -19,8 +19,9 @@ from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.errors import InvalidItem, VmServiceError
 from velero_vmservice.kube.label_selector import label_selector
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
+from velero_vmservice.text import enumerate_some
 from velero_vmservice.vadp.capturing import CaptureRequest
-from velero_vmservice.vadp.job_list import compare, read_job_list
+from velero_vmservice.vadp.job_list import MAX_BYTES, compare, read_job_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +148,9 @@ def _selector(written: str) -> Mapping[str, Any]:
 
 def _listed(job_vms: IO[bytes]) -> Sequence[str]:
     try:
-        return read_job_list(job_vms.read())
+        return read_job_list(job_vms.read(MAX_BYTES + 1))
+    except InvalidItem as error:
+        raise WrongUsage(f"the list of VMs in {job_vms.name}: {error.message}", hint=error.hint) from None
     except UnicodeDecodeError:
         raise WrongUsage(
             f"the list of VMs in {job_vms.name} is no text", hint="write one name a line, in UTF-8 or UTF-16"
@@ -174,7 +177,7 @@ def _remark(taken: TakenCapture, comparison: JobComparison | None) -> None:
     for name in comparison.ambiguous if comparison else ():
         terminal.remark(f"the job lists {name}, a name that several VMs have: list it as NAMESPACE/NAME")
     if comparison and comparison.others:
-        terminal.remark(f"the job also lists what this capture has no VM of: {', '.join(comparison.others)}")
+        terminal.remark(f"the job also lists what this capture has no VM of: {enumerate_some(list(comparison.others))}")
 
 
 def _below(taken: TakenCapture, comparison: JobComparison | None) -> Iterator[str]:

@@ -47,6 +47,11 @@ class BackupObjects:
         """Return the same for a command that needs an object; raises `NotRestorable` where nothing is replayed."""
         if replays := self.captured(run, spec):
             return replays
+        if run.capture is not None:
+            raise NotRestorable(
+                f"nothing of capture {run.capture} is to be replayed",
+                hint="look at what it holds: velero-vmservice captures show " + str(run.capture),
+            )
         raise NotRestorable(
             f"nothing of backup {run.backup} is to be replayed",
             hint="check the namespaces and resources that the restore includes",
