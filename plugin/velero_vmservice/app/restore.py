@@ -93,6 +93,6 @@ def assemble(foundation: Foundation, registering: Registering, *, probe: TcpProb
                 replays=replays,
                 anchors=anchors,
             ),
-            "vms": VmsAloneAction(vms=vms, replays=replays),
+            "vms": VmsAloneAction(vms=vms, replays=replays, anchors=anchors),
         },
     )

@@ -93,7 +93,7 @@ class LeaveAction:
                 object=f"{manifest.kind_name} {manifest.namespace}/{manifest.name}".replace(" /", " "),
                 reason=reason,
             )
-        return RestoreOutcome(item=item, skip=bool(reason), operation_id=self._operation(manifest.namespace, run))
+        return RestoreOutcome(item=item, skip=bool(reason), operation_id=self._operation(manifest, run))
 
     def progress(self, operation_id: str, run: Mapping[str, Any]) -> Progress:
         """Advance the restore, and report on an operation; one that this action has not begun is complete."""
@@ -106,9 +106,10 @@ class LeaveAction:
         if is_replay(operation_id):
             self._replays.cancel(operation_id, run)
 
-    def _operation(self, namespace: str, run: RestoreRun) -> str:
+    def _operation(self, manifest: Manifest, run: RestoreRun) -> str:
         """Begin the operation that stands for what Velero passes over, where the item is the one for that; or ''."""
-        if not self._anchors.chosen(namespace, run):
+        namespace, early = manifest.namespace, manifest.kind_name == PERSISTENT_VOLUME_CLAIM.name
+        if not self._anchors.is_item(namespace, run, early=early):
             return ""
         replay = replay_of(namespace, run).model_copy(update={"lacking": True})
         operation_id = replay_id(replay)

@@ -65,7 +65,7 @@ class ReplayAction:
             log.warning("skipped", object=where, reason=reason)
             return RestoreOutcome(item=item, skip=True)
         replay = self._replay(manifest, run, chosen)
-        if self._anchors.chosen(manifest.namespace, run):
+        if self._anchors.is_item(manifest.namespace, run):
             replay = replay.model_copy(update={"lacking": True})
         operation_id = runs.replay_id(replay)
         self._replays.announce(operation_id, replay, run)

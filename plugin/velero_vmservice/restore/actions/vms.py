@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.restore.replay.controller import Replays
+    from velero_vmservice.restore.source.anchor import Anchors
     from velero_vmservice.restore.source.vms_alone import VmsAlone
 
 log = structlog.get_logger()
@@ -29,8 +30,9 @@ log = structlog.get_logger()
 class VmsAloneAction:
     """Velero's restore action `vms`."""
 
-    def __init__(self, *, vms: VmsAlone, replays: Replays) -> None:
+    def __init__(self, *, vms: VmsAlone, replays: Replays, anchors: Anchors) -> None:
         self._vms = vms
+        self._anchors = anchors
         self._replays = replays
         self.progress, self.cancel = replays.progress, replays.cancel  # the operation is one of the restore's
 
@@ -47,8 +49,8 @@ class VmsAloneAction:
             return RestoreOutcome(item=item)
         replay = replay_of(manifest.namespace, run)
         try:
+            lacking = self._anchors.is_account(manifest.namespace, run)
             names = self._vms.watched(manifest.namespace, run).names
-            lacking = self._vms.may_be_passed_over(manifest.namespace, run)
         except VmServiceError as error:  # there may be none; the operation asks again, or fails with the cause
             log.warning("VMs without an application are not known", cause=error.message, hint=error.hint)
             replay = replay.model_copy(update={"unread": True, "lacking": True})

@@ -1,14 +1,15 @@
-"""Which item stands for captured objects that Velero calls no action for, where no ServiceAccount can.
+"""Which item of a namespace stands for captured objects that Velero calls no action for.
 
-Velero calls for the ServiceAccount `default` of each namespace, unless the filters of the Backup or of the Restore
-leave it out: `--selector`, `--include-resources`, `--exclude-resources`. Then it is the namespace's first item that
-`replay` or `leave` is called for. Where there is none either, no call tells that the restore exists.
+The ServiceAccount `default`, which every namespace has, where Velero calls for it. The filters of the Backup or of the
+Restore may leave it out (`--selector`, `--include-resources`, `--exclude-resources`), and the archive of a backup with
+errors may lack it. Then it is the namespace's first item that `replay` or `leave` is called for. Where there is none
+either, no call tells that the restore exists.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from cachetools import TTLCache
@@ -17,7 +18,6 @@ from velero_vmservice.archive import backup_scope
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.kube.manifest import DEFAULT_SERVICE_ACCOUNT, SERVICE_ACCOUNT, ObjectRef
 from velero_vmservice.restore.source import sealed_objects
-from velero_vmservice.restore.source.vms_alone import REMEMBERED_SECONDS
 from velero_vmservice.velero import selection
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-REMEMBERED_NAMESPACES = 10_000
+REMEMBERED_NAMESPACES: Final = 10_000
+REMEMBERED_SECONDS: Final = 24 * 3600.0
+"""Longer than Velero takes to go through the items of a restore."""
 
 
 class Anchors:
@@ -39,38 +41,55 @@ class Anchors:
         self._cluster = cluster
         self._restore_points = restore_points
         self._vms = vms
-        self._settled: TTLCache[tuple[str, str], bool] = TTLCache(
-            REMEMBERED_NAMESPACES, REMEMBERED_SECONDS, timer=clock.monotonic
-        )
+        self._settled = _remembered(clock)
+        self._account_comes = _remembered(clock)
         self._lock = threading.Lock()
 
-    def chosen(self, namespace: str, run: RestoreRun) -> bool:
-        """Say whether the item at hand is the one; asked of each item, and true for one of a namespace at most.
+    def is_account(self, namespace: str, run: RestoreRun) -> bool:
+        """Say whether the ServiceAccount, which Velero calls for now, is the one; raises what the store raises."""
+        return self._settles(namespace, run) and self._vms.may_be_passed_over(namespace, run)
 
-        Where that cannot be read, it is, unless the Restore asks for ServiceAccounts, whose action meets the same
-        fault: the operation asks again, and fails with the cause if that lasts.
+    def is_item(self, namespace: str, run: RestoreRun, *, early: bool = False) -> bool:
+        """Say whether the item at hand is the one; `early` says that Velero restores its kind before ServiceAccounts.
+
+        What cannot be read counts as yes: the operation asks again, and fails with the cause if that lasts.
         """
+        if not namespace or (run.key, namespace) in self._settled or (early and self._awaits_account(namespace, run)):
+            return False
+        try:
+            return self._settles(namespace, run) and self._vms.may_be_passed_over(namespace, run)
+        except VmServiceError as error:
+            log.warning("cannot tell what Velero's archive lacks", cause=error.message, hint=error.hint)
+            return True
+
+    def _settles(self, namespace: str, run: RestoreRun) -> bool:
+        """Let the item at hand settle the matter for its namespace; say whether none has done so before."""
         with self._lock:
-            if not namespace or (run.key, namespace) in self._settled:
+            if (run.key, namespace) in self._settled:
                 return False
             self._settled[run.key, namespace] = True
-        has_account = False
-        try:
-            has_account = self._is_restored(namespace, run)
-            has_account = has_account and self._is_backed_up(namespace, run)
-            return not has_account and self._vms.may_be_passed_over(namespace, run)
-        except VmServiceError as error:
-            if not has_account:
-                log.warning("cannot tell what Velero's archive lacks", cause=error.message, hint=error.hint)
-            return not has_account
+            return True
+
+    def _awaits_account(self, namespace: str, run: RestoreRun) -> bool:
+        """Say whether the filters leave the ServiceAccount in, as far as can be read."""
+        key = (run.key, namespace)
+        if key not in self._account_comes:
+            try:
+                self._account_comes[key] = self._is_restored(namespace, run) and self._is_backed_up(namespace, run)
+            except VmServiceError:
+                return True
+        return self._account_comes[key]
 
     def _is_restored(self, namespace: str, run: RestoreRun) -> bool:
         """Say whether the Restore's filters leave the ServiceAccount in; Kubernetes gives it no labels."""
         account = ObjectRef(SERVICE_ACCOUNT, namespace, DEFAULT_SERVICE_ACCOUNT)
-        return selection.selected(
-            run.spec, account, {}, served=sealed_objects.served_resources(self._cluster, run.spec)
-        )
+        served = sealed_objects.served_resources(self._cluster, run.spec)
+        return selection.selected(run.spec, account, {}, served=served)
 
     def _is_backed_up(self, namespace: str, run: RestoreRun) -> bool:
         spec = self._restore_points.backup(run).spec
         return backup_scope.selected(spec, SERVICE_ACCOUNT, namespace, DEFAULT_SERVICE_ACCOUNT, {})
+
+
+def _remembered(clock: Clock) -> TTLCache[tuple[str, str], bool]:
+    return TTLCache(REMEMBERED_NAMESPACES, REMEMBERED_SECONDS, timer=clock.monotonic)

@@ -279,6 +279,7 @@ def test_groups_that_the_restore_leaves_out_are_no_error_on_a_supervisor_without
 
 
 GENERATED = obj("Service", "front", api="v1")
+CLAIM = obj("PersistentVolumeClaim", "web-1-data", api="v1")
 CRD = obj("CustomResourceDefinition", "things.example.com", api="apiextensions.k8s.io/v1", namespace="")
 NO_ACCOUNT: list[dict[str, Any]] = [
     {"excludedResources": ["serviceaccounts"]},
@@ -354,10 +355,46 @@ def test_a_backup_without_accounts_is_restored_with_what_its_archive_lacks(
     assert world.exists("VirtualMachineService", "front")
 
 
-def test_nothing_stands_for_it_beside_an_account(world: World, archive: list[dict[str, Any]]) -> None:
-    assert left(world, GENERATED) == []
-    world.finish(world.replay_all(archive))
-    assert not world.exists("VirtualMachineService", "front")
+def call_for_account(world: World) -> str:
+    return str(world.app.actions.restore["vms"].execute(ACCOUNT, ACCOUNT, restore()).operation_id)
+
+
+@pytest.mark.parametrize("items", [[], [GENERATED]])
+def test_what_the_archive_lacks_comes_back_where_it_lacks_the_account_too(
+    world: World, archive: list[dict[str, Any]], items: list[dict[str, Any]]
+) -> None:
+    operations = [*left(world, *items), *world.replay_all(archive)]
+    assert [progress.error for progress in world.finish(operations).values()] == [""] * (len(items) + 1)
+    assert world.exists("VirtualMachineGroup", "shop")
+    assert world.exists("VirtualMachineService", "front")
+
+
+@pytest.mark.usefixtures("archive")
+def test_nothing_else_stands_for_it_once_velero_has_called_for_the_account(world: World) -> None:
+    assert left(world, CLAIM) == []  # Velero restores claims first
+    account = call_for_account(world)
+    assert left(world, CLAIM, GENERATED) == []
+    world.finish([account])
+    assert world.exists("VirtualMachineService", "front")
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_claim_stands_for_it_where_the_filters_leave_the_account_out(world: World) -> None:
+    spec = {"excludedResources": ["serviceaccounts"]}
+    (operation,) = left(world, CLAIM, CLAIM, GENERATED, **spec)
+    world.clock.advance(3600)
+    assert left(world, GENERATED, **spec) == []
+    world.finish([operation], **spec)
+    assert world.exists("VirtualMachineService", "front")
+
+
+@pytest.mark.usefixtures("archive")
+def test_an_account_that_is_restored_late_stands_for_nothing_twice(world: World) -> None:
+    """Velero's `--restore-resource-priorities` may put ServiceAccounts last."""
+    (operation,) = left(world, GENERATED)
+    assert call_for_account(world) == ""
+    world.finish([operation])
+    assert world.created().count(f"VirtualMachineService {NAMESPACE}/front") == 1
 
 
 @pytest.mark.parametrize("method", ["get", "list"])
