@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from velero_vmservice import __version__
 from velero_vmservice.archive.findings import ApplicationVerdict
 from velero_vmservice.documents import Document, Name
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 ROOT = "drills"
 """First part of the keys of drills: what restores leave lies below another."""
 REPORT = "report.json"
+PAGE = "report.html"
 
 
 class DrillVerdict(StrEnum):
@@ -22,6 +26,14 @@ class DrillVerdict(StrEnum):
     INCOMPLETE = "incomplete"
     """Nothing was found in the way, but a part could not be tried."""
     NOT_READY = "not-ready"
+
+
+IN_WORDS: Final[Mapping[str, str]] = {
+    DrillVerdict.READY: "a restore would succeed, as far as a drill can tell",
+    DrillVerdict.WITH_WARNINGS: "a restore would succeed, with warnings",
+    DrillVerdict.INCOMPLETE: "nothing was found in the way, but not all could be tried",
+    DrillVerdict.NOT_READY: "a restore would not succeed as things are",
+}
 
 
 class Trial(StrEnum):
@@ -60,6 +72,11 @@ class DrilledObject(Document):
     action: str = ""
     """What the plan says a restore would do with it now."""
     reason: str = ""
+
+    def belongs_to(self, application: ApplicationVerdict) -> bool:
+        """Say whether it is one of the objects of an application."""
+        parts = {(part.kind, part.name) for part in application.objects}
+        return self.namespace == application.namespace and (self.kind, self.name) in parts
 
 
 class DrilledCapture(Document):

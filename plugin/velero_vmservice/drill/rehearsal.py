@@ -32,7 +32,7 @@ from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.velero.runs import RestoreRun
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from velero_vmservice.archive.findings import ApplicationVerdict, Finding
@@ -87,8 +87,14 @@ class Rehearsing:
         self._reports = reports
         self._velero_namespace = velero_namespace
 
-    def rehearse(self, request: DrillRequest, site: DrillSite) -> DrillReport:
-        """Return the report of a drill; it is not stored yet.
+    def rehearse(
+        self,
+        request: DrillRequest,
+        site: DrillSite,
+        *,
+        tried: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> DrillReport:
+        """Return the report of a drill, which is not stored yet; `tried` is told how many of how many objects were.
 
         Raises what reading the capture raises, and what the target raises while it cannot be looked at.
         """
@@ -104,7 +110,10 @@ class Rehearsing:
             for replay in site.backup_objects.captured(run, manifest.spec)
             if replay.kind != VMS_ALONE and _is_of(replay, request.applications)
         ]
-        objects = _tried(site, replays, run, site.replays.policy(run))
+        objects = []
+        for trial in _trials(site, replays, run, site.replays.policy(run)):
+            objects.append(trial)
+            tried(len(objects), len(replays))
         records, not_tried = self._records(request)
         applications = [
             drilled(
@@ -186,11 +195,12 @@ class Rehearsing:
         return None
 
 
-def _tried(
+def _trials(
     site: DrillSite, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy
-) -> Sequence[DrilledObject]:
+) -> Iterator[DrilledObject]:
     planned = {entry.ref: entry for entry in site.planning.plan(replays, run, policy)}
-    return [_object(site.cluster, replay, planned[replay.destination]) for replay in replays]
+    for replay in replays:
+        yield _object(site.cluster, replay, planned[replay.destination])
 
 
 def _object(cluster: Cluster, replay: Replay, entry: Planned) -> DrilledObject:

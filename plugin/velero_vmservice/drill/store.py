@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -10,8 +11,10 @@ import structlog
 from velero_vmservice.archive.schema import is_time, moment
 from velero_vmservice.archive.store import read_document, write_once
 from velero_vmservice.captures.naming import Reference
-from velero_vmservice.drill.model import REPORT, ROOT, DrillReport
-from velero_vmservice.errors import ForeignStorage, InvalidItem, NotFound, VmServiceError, as_ours
+from velero_vmservice.documents import digest
+from velero_vmservice.drill.model import PAGE, REPORT, ROOT, DrillReport
+from velero_vmservice.drill.page import render
+from velero_vmservice.errors import AlreadyExists, ForeignStorage, InvalidItem, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import compact_time
 
 if TYPE_CHECKING:
@@ -44,6 +47,15 @@ class StoredDrill:
     def where(self) -> str:
         """Where it lies, as a person reads it."""
         return self.store.where(self.key)
+
+    @property
+    def page_key(self) -> str:
+        return f"{ROOT}/{self.name}/{self.started}/{PAGE}"
+
+    @property
+    def page(self) -> str:
+        """Where its page lies, as a person reads it; '' if it has none."""
+        return self.store.where(self.page_key) if any(self.store.list(self.page_key)) else ""
 
     def read(self) -> DrillReport:
         """Return the report; raises `NotFound` or `Corrupt`, and as stores do."""
@@ -83,9 +95,12 @@ class Drills:
         """By the place of the report."""
 
     def keep(self, report: DrillReport, store: ObjectStore) -> StoredDrill:
-        """Store a report beside its capture; raises what the store raises."""
+        """Store a report, and then its page, beside its capture; raises what the store raises."""
         drill = StoredDrill(name=report.drill, started=compact_time(report.started), store=store)
         write_once(store, drill.key, report)
+        page = render(report).encode()
+        with contextlib.suppress(AlreadyExists):  # another release has drawn the same report
+            store.put(drill.page_key, page, sha256=digest(page))
         return drill
 
     def list(self, name: str = "") -> StoredDrills:

@@ -84,6 +84,17 @@ def test_the_namespace_of_the_living_application_takes_the_names(command: Comman
     assert not any(finding.blocks for application in report.applications for finding in application.reasons)
 
 
+def test_a_page_is_stored_beside_the_report_and_shown_again(command: CommandLine, world: World) -> None:
+    ran = command("drill", "run", "--into", "drill")
+    key = "drills/gold/20260301T140000Z/report.html"
+    page = world.store.get(key).decode()
+    assert "<h1>gold</h1>" in page
+    assert f"page: {world.store.where(key)}" in ran.lines
+    assert command("drill", "show", "gold", "-o", "html").out.strip() == page.strip()
+    world.store.delete(key)
+    assert "page: " not in command("drill", "show", "gold").out, "a drill of an earlier release has none"
+
+
 def test_a_name_that_another_object_has_is_not_ready(command: CommandLine, world: World) -> None:
     world.cluster.seed(service("front", {"app": "another"}, more={"namespace": "drill"}))
     ran = command("drill", "run", "--into", "drill")
@@ -95,7 +106,7 @@ def test_a_capture_of_nothing_is_not_ready(command: CommandLine, world: World) -
     world.cluster.seed(vsphere_namespace("empty"))
     world.app.capturing.take(CaptureRequest(namespaces=("empty",), job="Empty", allow_empty=True))
     ran = command("drill", "run", "--from", "empty")
-    assert (ran.code, ran.lines[-2]) == (3, "not-ready: a restore would not succeed as things are")
+    assert (ran.code, ran.lines[-3]) == (3, "not-ready: a restore would not succeed as things are")
     assert any(line.endswith("holds no application and no VM") for line in ran.lines)
 
 
@@ -243,5 +254,5 @@ def test_the_capture_that_fits_the_vms_is_drilled(command: CommandLine, world: W
     world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="Silver"))
     ran = command("drill", "shop/mail", "--from", "match", "--into", "drill")
     assert "the capture is silver/20260301T140000Z" in ran.err
-    (key,) = world.store.list("drills/silver/")
+    _, key = world.store.list("drills/silver/")
     assert read_document(world.store, key, DrillReport).chosen == ("shop/mail",)

@@ -14,7 +14,7 @@ from velero_vmservice.supervisor.identity import ANY
 from velero_vmservice.vmoperator.virtual_machine import is_recorded, read_vm
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from velero_vmservice.captures.catalogue import Catalogue, StoredCapture
@@ -146,17 +146,20 @@ class CaptureChoice:
             raise error
         return shortfall.lacks_of(known.candidates)[own[0].ref]
 
-    def ranked(self, request: MatchRequest) -> Ranking:
+    def ranked(
+        self, request: MatchRequest, *, read: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> Ranking:
         """Return the sealed captures that the request is about, the best first.
 
-        They are read the newest first, until one fits and enough before it are known. Raises `NotFound` if there is
-        none, and what cluster and catalogue raise.
+        They are read the newest first, until one fits and enough before it are known; `read` is told how many of how
+        many have been. Raises `NotFound` if there is none, and what cluster and catalogue raise.
         """
         listing = self._catalogue.list()
         sealed, clusters = _sealed(listing.captures, request.namespaces), self._catalogue.clusters(request.from_cluster)
         part = Part(namespaces=request.namespaces, application=request.application, clusters=clusters)
         live, known, matches = _LiveVms(self._cluster, request), ReadCaptures(), list["Match"]()
         for known in read_captures(sealed, part, most=MOST_COMPARED):
+            read(len(sealed) - known.unread, min(len(sealed), MOST_COMPARED))
             matches = list(_ranked(known.candidates, live, request))
             best = ranking.best(matches)
             if best is not None and _enough_before(best.candidate, known.candidates):

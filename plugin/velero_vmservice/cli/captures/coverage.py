@@ -15,6 +15,7 @@ from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import Duration, examples, table_or_page
 from velero_vmservice.cli.views import buckets, terminal
+from velero_vmservice.cli.views.progress import progress_of
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.text import age
@@ -67,7 +68,8 @@ def coverage(namespaces: tuple[str, ...], *, within: float, output: Output) -> N
     Exits with 3 if anything is not protected, with 1 if that is not known.
     """
     _, plugin = access.connect()
-    covered = plugin.covering.of(namespaces, within=timedelta(seconds=within))
+    with progress_of("reading captures") as reached:
+        covered = plugin.covering.of(namespaces, within=timedelta(seconds=within), read=reached)
     for error in covered.unread:
         terminal.remark(f"not read: {error.message}")
     Table(

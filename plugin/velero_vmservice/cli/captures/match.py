@@ -24,6 +24,7 @@ from velero_vmservice.cli.options import (
     table_output,
 )
 from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.progress import progress_of
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.vmoperator.backup_version import recorded_at
 
@@ -97,17 +98,17 @@ def match(
     if job and not restore_point:
         raise WrongUsage("--vadp-job says whose --restore-point is meant, and none is named")
     _, plugin = access.connect()
-    ranked = plugin.capture_choice.ranked(
-        MatchRequest(
-            namespaces=namespaces,
-            application=application,
-            mapping=mapping,
-            restore_point=restore_point,
-            job=job,
-            time=moment(time) if time else None,
-            from_cluster=from_cluster,
-        )
+    request = MatchRequest(
+        namespaces=namespaces,
+        application=application,
+        mapping=mapping,
+        restore_point=restore_point,
+        job=job,
+        time=moment(time) if time else None,
+        from_cluster=from_cluster,
     )
+    with progress_of("reading captures") as reached:
+        ranked = plugin.capture_choice.ranked(request, read=reached)
     for problem in ranked.problems:
         terminal.remark(problem)
     best = ranking.best(ranked.matches)

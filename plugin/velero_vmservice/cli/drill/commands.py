@@ -15,9 +15,17 @@ from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import remark_lacks
 from velero_vmservice.cli.drill.view import drill_table, list_table
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
-from velero_vmservice.cli.options import OnceOption, by_default, examples, namespace_mapping, table_output
+from velero_vmservice.cli.options import (
+    OnceOption,
+    by_default,
+    examples,
+    namespace_mapping,
+    table_or_page,
+    table_output,
+)
 from velero_vmservice.cli.preflight.restoring import chosen_applications, mapping_into
 from velero_vmservice.cli.views import buckets, terminal
+from velero_vmservice.cli.views.progress import progress_of
 from velero_vmservice.drill.model import DrillVerdict
 from velero_vmservice.drill.rehearsal import DrillRequest
 from velero_vmservice.errors import NotFound, VmServiceError
@@ -76,7 +84,7 @@ def drill() -> None:
 @click.option("--into", default="", metavar="NS", help="The namespace to try in, for a capture of one namespace.")
 @click.option("--target-context", default="", metavar="NAME", help="Drill against the Supervisor of this context.")
 @click.option("--target-kubeconfig", default="", metavar="FILE", help="The kubeconfig that this context is in.")
-@table_output
+@table_or_page
 def run(
     applications: tuple[str, ...],
     *,
@@ -110,14 +118,16 @@ def run(
         site = app.towards(plugin, settings, login=login).drill_site(other=True)
     else:
         site = plugin.drill_site()
-    report = plugin.rehearsing.rehearse(request, site)
-    stored, code = "", CODES[report.verdict]
+    with progress_of("trying objects") as reached:
+        report = plugin.rehearsing.rehearse(request, site, tried=reached)
+    stored, page, code = "", "", CODES[report.verdict]
     try:
-        stored = plugin.drills.keep(report, captured.capture.store).where
+        drill = plugin.drills.keep(report, captured.capture.store)
+        stored, page = drill.where, drill.page
     except VmServiceError as error:
         terminal.remark(f"the report is not stored: {error.message}")
         code = worst(code, ExitCode.NO_ANSWER)
-    drill_table(report, where=stored).show(output)
+    drill_table(report, where=stored, page=page).show(output)
     sys.exit(code)
 
 
@@ -156,11 +166,11 @@ def list_(name: str, *, output: Output) -> None:
     list_table(stored.drills).show(output)
 
 
-@drill.command(epilog=examples("drill show nightly", "drill show nightly/20261130T040000Z -o json"))
+@drill.command(epilog=examples("drill show nightly", "drill show nightly/20261130T040000Z -o html > drill.html"))
 @click.argument("reference", metavar="DRILL", type=CaptureName())
-@table_output
+@table_or_page
 def show(reference: str, *, output: Output) -> None:
     """Show DRILL again, NAME or NAME/TIME: what was tried, and the result."""
     _, plugin = access.connect()
     stored = plugin.drills.find(reference)
-    drill_table(stored.read(), where=stored.where).show(output)
+    drill_table(stored.read(), where=stored.where, page=stored.page).show(output)

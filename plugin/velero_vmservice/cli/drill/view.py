@@ -8,22 +8,17 @@ from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli.preflight.view import STYLES
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.drill.judging import would_fail
-from velero_vmservice.drill.model import DrillVerdict, Trial
+from velero_vmservice.drill.model import IN_WORDS, Trial
+from velero_vmservice.drill.page import render
 from velero_vmservice.report.html.timeline import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from velero_vmservice.archive.findings import ApplicationVerdict
-    from velero_vmservice.drill.model import DrilledObject, DrillReport
+    from velero_vmservice.drill.model import DrillReport
     from velero_vmservice.drill.store import StoredDrill
 
-IN_WORDS: Final[Mapping[str, str]] = {
-    DrillVerdict.READY: "a restore would succeed, as far as a drill can tell",
-    DrillVerdict.WITH_WARNINGS: "a restore would succeed, with warnings",
-    DrillVerdict.INCOMPLETE: "nothing was found in the way, but not all could be tried",
-    DrillVerdict.NOT_READY: "a restore would not succeed as things are",
-}
 _COLUMNS: Final = (
     Column("VERDICT"),
     Column("APPLICATION"),
@@ -36,7 +31,7 @@ _COLUMNS: Final = (
 _LIST_COLUMNS: Final = (Column("DRILL"), Column("STARTED"), Column("ENDPOINT", wide=True), Column("WHERE"))
 
 
-def drill_table(report: DrillReport, *, where: str) -> Table:
+def drill_table(report: DrillReport, *, where: str, page: str = "") -> Table:
     """Return a drill, application by application; its document is the stored report."""
     capture, against = report.capture, report.target
     target = " ".join(filter(None, (against.cluster, f"({against.release})" if against.release else "")))
@@ -45,7 +40,8 @@ def drill_table(report: DrillReport, *, where: str) -> Table:
         rows=[_row(each, report) for each in report.applications],
         document=report.model_dump(mode="json"),
         above=[f"drill of {capture.name}/{capture.started} against {target}"],
-        below=tuple(_below(report, where)),
+        below=tuple(_below(report, where, page)),
+        page=lambda: render(report),
     )
 
 
@@ -63,7 +59,7 @@ def list_table(drills: Sequence[StoredDrill]) -> Table:
 
 
 def _row(application: ApplicationVerdict, report: DrillReport) -> Row:
-    objects = [each for each in report.objects if _belongs(each, application)]
+    objects = [each for each in report.objects if each.belongs_to(application)]
     tried = sum(Trial(each.trial).tried for each in objects)
     namespace = application.namespace
     refused = [
@@ -85,12 +81,7 @@ def _row(application: ApplicationVerdict, report: DrillReport) -> Row:
     )
 
 
-def _belongs(drilled: DrilledObject, application: ApplicationVerdict) -> bool:
-    parts = {(part.kind, part.name) for part in application.objects}
-    return drilled.namespace == application.namespace and (drilled.kind, drilled.name) in parts
-
-
-def _below(report: DrillReport, where: str) -> Iterator[str]:
+def _below(report: DrillReport, where: str, page: str) -> Iterator[str]:
     for sentence in report.not_tried:
         yield f"not tried: {sentence}"
     if report.last_restore is not None:
@@ -99,5 +90,7 @@ def _below(report: DrillReport, where: str) -> Iterator[str]:
     else:
         yield "no restore of these namespaces has a report"
     yield f"{report.verdict}: {IN_WORDS[report.verdict]}"
+    if page:
+        yield f"page: {page}"
     if where:
         yield f"report: {where}"
