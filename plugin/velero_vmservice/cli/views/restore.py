@@ -12,6 +12,7 @@ from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.once import LONG
 from velero_vmservice.cli.views.table import Column, Output, Row, Sentences, Table
 from velero_vmservice.errors import VmServiceError
+from velero_vmservice.report.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.operation import ReplayOperation
 
 POLL_SECONDS: Final = 5.0
+NEVER_GRANTED_SECONDS: Final = 15.0
+"""A right that is missing from the first round on is waited for so long: a grant takes a moment to count."""
 DENIED_SECONDS: Final = 60.0
-"""A right that is missing from the first round on ends the command; one that was there may be back after this long."""
+"""The same for a right that was there: an API server that starts may deny for a while what it allows."""
 
 Round = tuple["Sequence[ReplayOperation]", str]
 """The operations after one step, and the passing error for which there are none."""
@@ -34,7 +37,7 @@ def follow(
 ) -> Sequence[ReplayOperation]:
     """Take steps until every operation or the time is over, showing the state of each; return them.
 
-    Raises an error that does not pass by itself, such as a missing right, for which it does not wait.
+    Raises an error that does not pass by itself, such as a missing right, once nothing else is left to do.
     """
     console = terminal.console()
     rounds = _rounds(advance, clock, deadline=clock.monotonic() + timeout if timeout else math.inf)
@@ -42,7 +45,7 @@ def follow(
 
 
 def _rounds(advance: Callable[[], Sequence[ReplayOperation]], clock: Clock, *, deadline: float) -> Iterator[Round]:
-    patience, denied_since = 0.0, math.inf
+    patience, denied_since = NEVER_GRANTED_SECONDS, math.inf
     while True:
         try:
             tasks, problem = advance(), ""
@@ -64,9 +67,16 @@ def _rounds(advance: Callable[[], Sequence[ReplayOperation]], clock: Clock, *, d
 
 
 def _denial(tasks: Sequence[ReplayOperation]) -> VmServiceError | None:
-    """Return the missing right or setting that an operation waits for."""
-    denials = (task.standing.denial for task in tasks if not task.stage.final)
-    return next(filter(None, denials), None)
+    """Return the missing right or setting that all waits for: what else is open has its VMs, and is held back by it."""
+    left = [task for task in tasks if not task.stage.final]
+    if any(task.standing.denial is None and not _is_held(task) for task in left):
+        return None
+    return next((task.standing.denial for task in left if task.standing.denial is not None), None)
+
+
+def _is_held(task: ReplayOperation) -> bool:
+    """Say whether an object has all that it needs and is held back by others."""
+    return task.stage is Stage.WAITING and task.decision.gate_open
 
 
 def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperation]:

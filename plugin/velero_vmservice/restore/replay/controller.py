@@ -243,6 +243,7 @@ class Replays:
     def _read(self, session: Session, until: float) -> None:
         """Read what is not read yet; a store that is away, or denies, is asked once a round and not for each object."""
         unread = [operation for operation in session.open() if operation.subject is None]
+        denial: VmServiceError | None = None
         for operation in sorted(unread, key=lambda each: each.reading.tried_at):  # one that is denied keeps no other
             now = self._clock.monotonic()
             if not session.captures.lasts(now):
@@ -251,6 +252,9 @@ class Replays:
                 operation.reading = replace(operation.reading, tried_at=now)
                 if self._read_one(session, operation):
                     continue
+                denial = operation.standing.denial
+            elif denial is not None:
+                operation.deny(denial)
             why = operation.reading.failure or session.captures.reason
             if not self._steps.wait_undecided(session, operation, why):
                 return
