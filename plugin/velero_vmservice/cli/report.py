@@ -10,14 +10,13 @@ import click
 from velero_vmservice import documents
 from velero_vmservice.archive import schema
 from velero_vmservice.cli import access
-from velero_vmservice.cli.access import live
+from velero_vmservice.cli.captures.naming import restore_names
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import by_default, examples, output, read_time, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.report import render_terminal
 from velero_vmservice.cli.views.table import Column, Output, Row, Table
 from velero_vmservice.errors import NotFound
-from velero_vmservice.kube.manifest import RESTORE
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import PAGE, REPORT
 
@@ -40,7 +39,7 @@ def report() -> None:
         "report show nightly-20261130-1 --started 2026-11-30T11:42:40Z",
     )
 )
-@click.argument("restore", shell_complete=live(RESTORE))
+@click.argument("restore", shell_complete=restore_names)
 @click.option("--started", default="", callback=read_time, metavar="TIME", help="Of the run that started then.")
 @output("text", "json", "yaml", "html")
 def show(restore: str, started: str, form: str) -> None:
@@ -65,7 +64,7 @@ def show(restore: str, started: str, form: str) -> None:
 
 
 @report.command("list", epilog=examples("report list", "report list nightly-20261130-1 -o yaml"))
-@click.argument("restore", default="")
+@click.argument("restore", default="", shell_complete=restore_names)
 @table_output
 def list_(restore: str, *, output: Output) -> None:
     """List the reports in the buckets of all backup storage locations, or those of RESTORE."""

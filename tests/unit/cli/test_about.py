@@ -121,6 +121,7 @@ def _buckets(command: CommandLine) -> WithoutVelero:
         (["captures", "show"], "", ["nightly"]),
         (["captures", "show"], "other/", []),
         (["verify"], "", ["nightly"]),
+        (["report", "show"], "ni", ["nightly"]),
         (["captures", "list", "--vadp-job"], "", ["nightly"]),
         (["restore", "--policy"], "power=", ["power=leave", "power=captured", "power=on"]),
         (["restore", "--policy"], "registered", ["registered-within="]),

@@ -1,4 +1,4 @@
-"""The names of captures and VADP jobs on the command line: how they are written, and their completion."""
+"""The names of captures, restores and VADP jobs on the command line: how they are written, and their completion."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from velero_vmservice.adapters.in_time import in_time
 from velero_vmservice.archive.schema import is_time
 from velero_vmservice.cli import access
+from velero_vmservice.kube.manifest import RESTORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +47,13 @@ def capture_names(*reserved: str) -> Callable[[click.Context, click.Parameter, s
         return [name for name in (*reserved, *listed) if name.startswith(typed)]
 
     return complete
+
+
+def restore_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Complete the name of a restore: of Velero, or of the command, whose restores bear the name of their capture."""
+    of_velero = access.live(RESTORE)(context, parameter, typed)
+    of_captures = _of_catalogue(context, lambda catalogue: catalogue.names())
+    return sorted({*of_velero, *(name for name in of_captures if name.startswith(typed))})
 
 
 def job_names(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
