@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
+import re
 import shlex
+import struct
 import subprocess
 import sys
+import termios
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
 BUCKET = "vadp-captures"
 PERSON = "operator"
 """The account of the person who runs the command where its requests are told from those of others."""
+
+_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 @contextmanager
@@ -107,6 +115,26 @@ class Site:
         """Run our own command."""
         self.executed.append(shlex.join(("velero-vmservice", *arguments)))
         return self.run("velero-vmservice", *arguments, exits=exits, typed=typed)
+
+    def on_terminal(self, columns: int, *arguments: str, exits: Collection[int] = (0,)) -> list[str]:
+        """Run our own command on a terminal of so many columns; return the lines that it draws there, without colour.
+
+        A table that is redrawn is there once for each time.
+        """
+        screen, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        environment = {**self.environment, "TERM": "xterm-256color"}
+        process = subprocess.Popen(
+            ("velero-vmservice", *arguments), env=environment, stdin=terminal, stdout=terminal, stderr=terminal
+        )
+        os.close(terminal)
+        drawn = bytearray()
+        with contextlib.suppress(OSError):  # with an error Linux says that the other side is closed
+            while chunk := os.read(screen, 65536):
+                drawn += chunk
+        os.close(screen)
+        assert process.wait(60) in exits, drawn.decode()
+        return [_CONTROLS.sub("", line).rstrip() for line in drawn.decode().splitlines()]
 
     def started(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         """Start our own command and leave it running; `log` gets all that it prints."""

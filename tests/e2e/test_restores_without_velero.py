@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -149,8 +150,14 @@ def test_a_restore_that_is_killed_at_any_point_goes_on_with_the_same_command(sit
     report = document(site.ours("report", "killed", "-o", "json"))
     assert (report["outcome"], len(report["objects"])) == ("verified", len(each_created_once(shop.application)))
     before = audit.requests(site.cluster, PERSON)
-    assert "verified" in site.ours(*shop.restore)
+    drawn = site.on_terminal(80, *shop.restore)
+    assert ["STAGE", "OBJECT", "VMS", "WAITING FOR"] in [re.split(" {2,}", line) for line in drawn]
+    assert any(line.startswith("verified  VirtualMachineService killed/shop-web  ") for line in drawn), drawn
     assert written_since(site, "killed", before) == []
+    for columns, header in ((80, "  CAPTURE killed/"), (140, "OBJECT  ")):
+        drawn = site.on_terminal(columns, "coverage", "-n", "killed", exits=[3])  # no capture since the restore
+        assert max(map(len, drawn)) <= columns
+        assert any(line.startswith(header) for line in drawn), drawn
 
 
 def backup_versions(site: Site, namespace: str) -> dict[str, str]:
