@@ -244,3 +244,17 @@ def test_a_document_that_cannot_be_read_says_nothing_of_other_objects(world: Wor
     assert Gap.UNKNOWN in by_object["VirtualMachineService front"]
     assert by_object["VirtualMachineService apart"] == (Gap.NO_CAPTURE,)
     assert len(coverage.unread) == 2
+
+
+def test_a_capture_of_another_cluster_protects_nothing_here(world: World) -> None:
+    def of_cluster(uid: str) -> Json:
+        return obj("Namespace", "kube-system", api="v1", namespace="", meta={"uid": uid})
+
+    world.cluster.seed(of_cluster("another"))
+    world.restart()
+    take(world)
+    assert {entry.state for entry in covered(world).entries} == {State.PROTECTED}
+    world.cluster.seed(of_cluster("this"))
+    world.restart()
+    assert gaps(covered(world))["VirtualMachineService front"] == (Gap.NO_CAPTURE,)
+    assert gaps(covered(world))["VirtualMachine web-1"] == (Gap.NO_CAPTURE,)
