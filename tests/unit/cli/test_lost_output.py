@@ -124,6 +124,15 @@ def test_a_lost_standard_error_ends_nothing_either(command: CommandLine) -> None
         assert command("plan").code == 2
 
 
+def test_a_line_of_standard_error_is_written_at_once_as_python_does(command: CommandLine) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w", encoding="utf-8", buffering=1) as stream, os.fdopen(reader, encoding="utf-8") as answer:
+        command.patch.setattr(sys, "stderr", stream)
+        with standard_streams.lossy():
+            sys.stderr.write("a line\n")
+            assert answer.readline() == "a line\n"
+
+
 def test_text_that_the_encoding_lacks_is_spelled_out(command: CommandLine) -> None:
     reader, writer = os.pipe()
     with os.fdopen(writer, "w", encoding="latin-1") as stream:

@@ -91,5 +91,5 @@ def _over(text: TextIO) -> TextIO:
         io.BufferedWriter(stream),
         encoding=text.encoding,
         errors="backslashreplace" if text.errors == "strict" else text.errors,
-        line_buffering=stream.isatty(),
+        line_buffering=bool(text.line_buffering),
     )
