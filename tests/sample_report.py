@@ -271,7 +271,7 @@ def _shop_services() -> tuple[Result, ...]:
             SERVICE,
             "shop-admin",
             "retained",
-            "exists and differs from the backup in spec.ports[0].port; left as it is, as existingResourcePolicy says",
+            "exists and differs from the capture in spec.ports[0].port; left as it is, as existingResourcePolicy says",
             action="retain",
             selected=("shop-cache-1",),
             endpoints=("shop-cache-1",),
@@ -281,7 +281,7 @@ def _shop_services() -> tuple[Result, ...]:
                 Change(path="metadata.annotations[nsx.vmware.com/hostname]", captured="admin.shop.example", live=""),
             ),
             machines=(CACHE,),
-            timeline=((at("20:00:14"), "retained: exists and differs from the backup"),),
+            timeline=((at("20:00:14"), "retained: exists and differs from the capture"),),
         ),
     )
 

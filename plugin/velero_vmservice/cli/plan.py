@@ -111,7 +111,7 @@ def _table(
             f"target: {target.generation} ({target.evidence})",
             f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}",
         ),
-        below=[*(f"not in the backup: {text}" for text in left_out), *networks.lines(recorded)],
+        below=[*(f"left out: {text}" for text in left_out), *networks.lines(recorded)],
     )
 
 

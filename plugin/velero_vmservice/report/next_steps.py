@@ -41,7 +41,7 @@ _REMEDIES: Final = {
 """What to do about an object whose result has no remedy."""
 _REGISTER: Final = "Check in the VADP product that each is restored, and in vCenter that RegisterVM has run."
 _NOTHING: Final = "Nothing to do: every object is back and verified, and no VM is powered off that ran at backup."
-_EMPTY: Final = "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
+_EMPTY: Final = "Nothing to do: the capture held no VirtualMachineService and no VirtualMachineGroup."
 _UNREAD: Final = "See with velero restore describe --details what became of the objects that are missing here."
 
 

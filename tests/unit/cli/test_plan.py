@@ -136,7 +136,7 @@ def test_objects_that_the_backup_left_out_are_listed(command: CommandLine) -> No
     assert world.seal(world.capture(front).operation_id).completed
     command.connects_to(world.start)
     ran = command("plan", "nightly")
-    assert "not in the backup: VirtualMachineGroup shop/tier is not captured" in ran.out
+    assert "left out: VirtualMachineGroup shop/tier is not captured" in ran.out
     assert json.loads(command("plan", "nightly", "-o", "json").out)["not_in_backup"][0].endswith(": web-1.")
 
 

@@ -180,14 +180,14 @@ def _against_live(subject: Subject, view: View) -> Step:
         case "update":
             return _update(subject, different, paths)
         case "fail":
-            reason = f"exists and differs from the backup in {paths}, and the policy is conflict=fail"
+            reason = f"exists and differs from the capture in {paths}, and the policy is conflict=fail"
             return Step(
                 action=Action.CONFLICT, reason=reason, remedy=Remedy(_DIFFERS), differences=different, final=True
             )
         case _:
             return Step(
                 action=Action.RETAIN,
-                reason=f"exists and differs from the backup in {paths}; left as it is, as existingResourcePolicy or"
+                reason=f"exists and differs from the capture in {paths}; left as it is, as existingResourcePolicy or"
                 " the policy's conflict says",
                 differences=different,
                 gate_open=True,

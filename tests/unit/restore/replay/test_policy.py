@@ -113,7 +113,7 @@ FIXED = service("front", WEB, type="ClusterIP")
 HOLDER = obj("Service", "front", api="v1", spec={"ports": [{"port": 80}]})
 BACK = {"apiVersion": "vmoperator.vmware.com/v1alpha5", "kind": "VirtualMachineService", "name": "back", "uid": "1"}
 OF_ANOTHER = obj("Service", "front", api="v1", meta={"ownerReferences": [BACK]})
-DIFFERS = "differs from the backup in spec."
+DIFFERS = "differs from the capture in spec."
 ALL_ALIKE = dict.fromkeys(("existing-resource-policy", "fail", "retain", "update"))
 CONFLICTS = [
     Case(why="absent", live=(), stage=dict.fromkeys(ALL_ALIKE, "created")),
