@@ -29,12 +29,13 @@ class ObjectStore:
         self.directory = directory
         self._port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self._port}"
+        self.data = directory / "data"
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
         # The sidecar folder (object attributes) must not begin with the data folder's path.
-        data, attributes, accounts = (self.directory / name for name in ("data", "attributes", "accounts"))
-        for folder in (data, attributes, accounts):
+        attributes, accounts = (self.directory / name for name in ("attributes", "accounts"))
+        for folder in (self.data, attributes, accounts):
             folder.mkdir(parents=True, exist_ok=True)
         self.process = Process(
             [
@@ -43,7 +44,7 @@ class ObjectStore:
                 f"--iam-dir={accounts}",
                 "posix",
                 f"--sidecar={attributes}",
-                data,
+                self.data,
             ],
             log=self.directory / "versitygw.log",
             environment={"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key},

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +156,19 @@ class Site:
         """Return the keys of the bucket, below the plugin's own directory."""
         root = "supervisor-1/plugins/vmservice/"
         return [key.removeprefix(root) for key in self.store.keys(BUCKET, f"{root}{prefix}")]
+
+    def copy(self, key: str, copied: str) -> None:
+        """Store a document of the plugin's under another key too."""
+        root = "supervisor-1/plugins/vmservice/"
+        source = {"Bucket": BUCKET, "Key": f"{root}{key}"}
+        self.store.client().copy_object(Bucket=BUCKET, Key=f"{root}{copied}", CopySource=source)
+
+    def age(self, *prefixes: str, days: float) -> None:
+        """Let documents below these prefixes have been written so many days ago, by the store's own clock."""
+        written = time.time() - days * 24 * 3600
+        root = self.store.data / BUCKET / "supervisor-1" / "plugins" / "vmservice"
+        for document in (path for prefix in prefixes for path in (root / prefix).rglob("*") if path.is_file()):
+            os.utime(document, (written, written))
 
     def deploy(self, application: Application) -> None:
         """Deploy an application, and wait until it runs."""

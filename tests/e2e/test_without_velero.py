@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.site import Site
+    from tests.emulator.machines import Application
 
 pytestmark = on_newest_velero
 
@@ -33,13 +34,19 @@ def document(printed: str) -> dict[str, Any]:
     return content
 
 
-def test_a_pre_job_script_seals_a_capture_with_every_vm_of_the_job(site: Site) -> None:
+@pytest.fixture(name="saved", scope="module")
+def _saved(site: Site) -> Application:
+    """An application that VADP jobs save."""
     application = machines.two_tier("shop", namespace="pre-job")
     site.deploy(application)
+    return application
+
+
+def test_a_pre_job_script_seals_a_capture_with_every_vm_of_the_job(site: Site, saved: Application) -> None:
     printed = site.script("pre-job.sh", "Nightly Gold", "pre-job")
-    (seal,) = [key for key in site.keys("vadp/nightly-gold/") if key.endswith("/capture.json")]
+    (seal,) = [key for key in site.keys("vadp/nightly-gold-") if key.endswith("/capture.json")]
     assert f"sealed: {seal.removeprefix('vadp/').removesuffix('/capture.json')}" in printed
-    assert all(f"pre-job/{name}" in printed for name in application.vm_names)
+    assert all(f"pre-job/{name}" in printed for name in saved.vm_names)
 
 
 def test_a_job_that_lacks_a_vm_is_told_which(site: Site) -> None:
@@ -80,7 +87,7 @@ def test_a_preflight_judges_what_is_there_what_a_restore_asks_and_what_it_has_le
     before = document(site.ours("preflight", "-n", "preflight", "-o", "json"))
     assert {each["verdict"] for each in before["applications"]} == {"restorable"}, before
     assert sorted(vm["name"] for each in before["applications"] for vm in each["vms"]) == sorted(application.vm_names)
-    sealed = document(site.ours("capture", "-n", "preflight", "--vadp-job", "Checked", "-o", "json"))
+    sealed = document(site.ours("capture", "-n", "preflight", "--vadp-job", "checked", "-o", "json"))
     assert {each["verdict"] for each in sealed["applications"]} == {"restorable"}
     kept = site.directory / "before.json"
     in_place = document(
@@ -94,6 +101,24 @@ def test_a_preflight_judges_what_is_there_what_a_restore_asks_and_what_it_has_le
     assert codes(taken) >= {"name-taken"}
     compared = document(site.ours("preflight", "--compare", str(kept), "-o", "json"))
     assert {claim["state"] for claim in compared["claims"]} == {"kept"}
+
+
+def test_what_is_replaced_or_old_is_pruned(site: Site, saved: Application) -> None:
+    replaced, newest = (captured(site, saved.namespace) for _ in range(2))
+    site.ours("drill", "run", "--from", newest, exits=[0, 1, 3])
+    (drill,) = site.keys("drills/pre-job/")
+    site.copy(drill, old := "drills/pre-job/20250101T000000Z/report.json")
+    site.age("vadp/pre-job/", "drills/pre-job/", days=2)
+    keep = ("captures", "prune", "--vadp-job", "pre-job", "--older-than", "1s", "--keep-last", "0", "--delete")
+    assert replaced in site.ours(*keep)
+    assert {"/".join(key.split("/")[1:3]) for key in site.keys("vadp/pre-job/")} == {newest}
+    assert old.split("/")[2] in site.ours("prune", "--older-than", "1d", "--delete")
+    assert site.keys("drills/pre-job/") == [drill]
+
+
+def captured(site: Site, name: str) -> str:
+    """Capture a namespace for a job of its name; return the capture."""
+    return str(document(site.ours("capture", "-n", name, "--vadp-job", name, "-o", "json"))["capture"])
 
 
 def codes(checked: dict[str, Any]) -> set[str]:

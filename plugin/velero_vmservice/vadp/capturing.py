@@ -6,6 +6,7 @@ here, so that facts, seal, plan, restore and report are the same code.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,9 @@ WRITERS: Final = 8
 UNNAMED: Final = "capture"
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME: Final = 200
+_DIGEST_LENGTH: Final = 8
+_DIGESTED: Final = re.compile(f".*-[0-9a-f]{{{_DIGEST_LENGTH}}}")
+"""A name that might be one with a digest gets one too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +250,17 @@ def _nothing(request: CaptureRequest) -> NotRestorable:
 
 
 def capture_name(job: str) -> str:
-    """Return the name that all captures of a VADP job have; the start time tells one from another."""
+    """Return the name that all captures of a VADP job have, and of no other; the start time tells one from another.
+
+    Where the job's own name cannot stand in a key, a digest of it follows: jobs may differ in what is left out.
+    """
+    name = _in_keys(job)
+    if not job or (name == job and name != UNNAMED and not _DIGESTED.fullmatch(name)):
+        return name
+    return f"{name}-{hashlib.sha256(job.encode()).hexdigest()[:_DIGEST_LENGTH]}"
+
+
+def _in_keys(job: str) -> str:
     name = job.lower()
     return _NOT_IN_NAMES.sub("-", name).strip("-")[:_LONGEST_NAME].strip("-") or UNNAMED
 

@@ -48,7 +48,7 @@ def _world() -> World:
 
 
 def take(world: World, **request: Any) -> None:
-    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), **{"job": "Gold", **request}))
+    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), **{"job": "gold", **request}))
 
 
 def covered(world: World, *namespaces: str, within: timedelta = MONTH) -> Coverage:
@@ -72,7 +72,7 @@ def test_what_a_capture_of_the_command_holds_is_protected_with_its_job_and_resto
     for entry in coverage.entries:
         assert entry.capture is not None
         assert (entry.capture.ref.maker, entry.capture.ref.name) == (Maker.COMMAND, "gold")
-        assert (entry.capture.vadp_job, entry.capture.restore_point) == ("Gold", "4711")
+        assert (entry.capture.vadp_job, entry.capture.restore_point) == ("gold", "4711")
 
 
 def test_without_a_capture_nothing_is_protected(world: World) -> None:

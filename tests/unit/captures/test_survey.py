@@ -344,7 +344,7 @@ LOCATION = obj("BackupStorageLocation", "default", api="velero.io/v1", namespace
 
 def take(world: World, **request: Any) -> None:
     world.cluster.seed(obj("Namespace", NAMESPACE, api="v1", namespace=""))
-    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="Gold", **request))
+    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="gold", **request))
 
 
 def test_a_capture_of_the_command_protects_as_one_of_a_backup_does(world: World) -> None:
@@ -354,7 +354,7 @@ def test_a_capture_of_the_command_protects_as_one_of_a_backup_does(world: World)
     last = only(view).last
     assert last is not None
     assert (last.ref.maker, last.started) == (Maker.COMMAND, BACKED_UP + timedelta(hours=1))
-    assert (last.vadp_job, last.restore_point) == ("Gold", "4711")
+    assert (last.vadp_job, last.restore_point) == ("gold", "4711")
     assert only(view).due == datetime(2026, 3, 2, 2, tzinfo=UTC)
     assert view.restorable == {only(view).application.name: True}
     assert view.unread == {}

@@ -38,7 +38,7 @@ def _world(command: CommandLine) -> World:
         vm("web-1", labels={"app": "web"}, group="web"), group("web", ["web-1"]), service("front", {"app": "web"})
     )
     world.cluster.seed(vm("mail-1", labels={"app": "mail"}), service("mail", {"app": "mail"}))
-    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="Gold", restore_point="4711"))
+    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="gold", restore_point="4711"))
     world.clock.advance(3600.0)
     command.connects_to(world.start)
     return world
@@ -59,7 +59,7 @@ def test_a_drill_tries_every_object_and_stores_a_report(command: CommandLine, wo
     report = stored(world)
     assert trials(report) == dict.fromkeys(("web", "front", "mail"), Trial.ACCEPTED)
     assert {each.target for each in report.objects} == {"drill"}
-    assert (report.capture.vadp_job, report.capture.restore_point) == ("Gold", "4711")
+    assert (report.capture.vadp_job, report.capture.restore_point) == ("gold", "4711")
     assert report.last_restore is None
     assert [row[:5] for row in ran.rows if row[1:2] == ["shop/web"]] == [
         [report.applications[0].verdict, "shop/web", "drill", "1", "2/2"]
@@ -104,7 +104,7 @@ def test_a_name_that_another_object_has_is_not_ready(command: CommandLine, world
 
 def test_a_capture_of_nothing_is_not_ready(command: CommandLine, world: World) -> None:
     world.cluster.seed(vsphere_namespace("empty"))
-    world.app.capturing.take(CaptureRequest(namespaces=("empty",), job="Empty", allow_empty=True))
+    world.app.capturing.take(CaptureRequest(namespaces=("empty",), job="empty", allow_empty=True))
     ran = command("drill", "run", "--from", "empty")
     assert (ran.code, ran.lines[-3]) == (3, "not-ready: a restore would not succeed as things are")
     assert any(line.endswith("holds no application and no VM") for line in ran.lines)
@@ -198,7 +198,7 @@ def test_a_report_that_cannot_be_stored_is_printed_and_exits_with_1(command: Com
 
 
 def test_a_capture_that_is_newer_and_damaged_is_passed_over(command: CommandLine, world: World) -> None:
-    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="Silver"))
+    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="silver"))
     (seal,) = (key for key in world.store.list("vadp/silver/") if key.endswith("/capture.json"))
     world.store.tamper(seal, b"{")
     command("drill", "run", "--into", "drill")
@@ -251,7 +251,7 @@ def test_the_capture_that_fits_the_vms_is_drilled(command: CommandLine, world: W
     assert ran.code == 3
     versions = {"vmoperator.vmware.com/backup-version": "1772370000000"}
     world.cluster.seed(vm("mail-1", labels={"app": "mail"}, meta={"annotations": versions}))
-    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="Silver"))
+    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="silver"))
     ran = command("drill", "shop/mail", "--from", "match", "--into", "drill")
     assert "the capture is silver/20260301T140000Z" in ran.err
     _, key = world.store.list("drills/silver/")

@@ -78,7 +78,7 @@ USES: Final = {
         ),
     ),
     "capture": Use(
-        "capture -n shop --vadp-job Nightly", "sealed: nightly/",
+        "capture -n shop --vadp-job nightly", "sealed: nightly/",
         (
             Misuse("capture -n shop -A", 2, "name namespaces with -n, or ask for --all-namespaces"),
             Misuse("capture -n shpo", 1, "namespace shpo does not exist"),
@@ -166,7 +166,7 @@ USES: Final = {
         ),
     ),
     "captures list": Use(
-        "captures list --vadp-job Gold", "gold/",
+        "captures list --vadp-job gold", "gold/",
         (
             Misuse("captures list --older-than old", 2, '"old" is not a duration'),
             Misuse("captures list --older-than 2d --newer-than 1d", 2, "--newer-than the longer time"),
@@ -306,7 +306,7 @@ def _anywhere(command: CommandLine, tmp_path: Path) -> CommandLine:
         vm("web-1", labels=LABELS, group="tier"), group("tier", ["web-1"]), service("front", LABELS, type="ClusterIP")
     )
     world.clock.advance(3600.0)
-    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="Gold", restore_point="4711"))
+    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="gold", restore_point="4711"))
     world.clock.advance(3600.0)
     command.connects_to(world.start)
     command.waits(world)

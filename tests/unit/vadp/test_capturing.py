@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.builders import NAMESPACE, group, obj, service, vm
 from tests.unit.world import World
 from velero_vmservice.archive.schema import Seal
-from velero_vmservice.archive.store import read_document
+from velero_vmservice.archive.store import is_key, read_document
 from velero_vmservice.errors import InvalidSettings, NotFound, Unavailable
 from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.vadp.capturing import CaptureRequest, JobVm, capture_name
@@ -16,6 +18,7 @@ FRONT = service("front", {"app": "shop"})
 WEB = vm("web-1", labels={"app": "shop"}, group="tier")
 TIER = group("tier", ["web-1"])
 LONELY = vm("lonely")
+NAME = capture_name("Nightly Gold")
 REQUEST = CaptureRequest(namespaces=(NAMESPACE,), job="Nightly Gold", restore_point="4711", tags={"site": "north"})
 
 
@@ -29,7 +32,7 @@ def _world() -> World:
 def test_a_capture_is_sealed_below_a_root_that_no_backup_has(world: World) -> None:
     taken = world.app.capturing.take(REQUEST)
     started = taken.ref.started
-    prefix = f"vadp/nightly-gold/{started}/"
+    prefix = f"vadp/{NAME}/{started}/"
     assert taken.ref.maker is Maker.COMMAND
     assert list(world.store.list("")) == [
         f"{prefix}capture.json",
@@ -75,9 +78,9 @@ def test_without_a_name_every_namespace_with_vms_is_captured(world: World) -> No
 
 def test_two_captures_of_one_second_are_two(world: World) -> None:
     first, second = world.app.capturing.take(REQUEST), world.app.capturing.take(REQUEST)
-    assert first.ref.name == second.ref.name == "nightly-gold"
+    assert first.ref.name == second.ref.name == NAME
     assert first.ref.started < second.ref.started
-    assert world.app.catalogue.find("nightly-gold").ref == second.ref
+    assert world.app.catalogue.find(NAME).ref == second.ref
 
 
 def test_a_namespace_that_does_not_exist_is_an_error_and_stores_nothing(world: World) -> None:
@@ -112,7 +115,24 @@ def test_a_restore_reads_the_capture_that_it_is_given(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("job", "name"),
-    [("", "capture"), ("Nightly (Gold)", "nightly-gold"), ("Übernacht", "bernacht"), ("///", "capture")],
+    [
+        ("", "capture"),
+        ("nightly-gold", "nightly-gold"),
+        ("Nightly (Gold)", "nightly-gold-43d56d53"),
+        ("nightly gold", "nightly-gold-"),
+        ("Übernacht", "bernacht-"),
+        ("///", "capture-"),
+        ("capture", "capture-"),
+    ],
 )
 def test_a_capture_is_named_after_its_job(job: str, name: str) -> None:
-    assert capture_name(job) == name
+    assert capture_name(job).startswith(name)
+
+
+JOBS = st.text("aA-/ é0", max_size=6) | st.from_regex("[a-z]{1,3}-[0-9a-f]{8}", fullmatch=True)
+
+
+@given(JOBS, JOBS)
+def test_jobs_of_different_names_never_share_the_name_of_their_captures(first: str, second: str) -> None:
+    assert (capture_name(first) == capture_name(second)) == (first == second)
+    assert is_key(f"vadp/{capture_name(first)}/20260301T120000Z/capture.json")
