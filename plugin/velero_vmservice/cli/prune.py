@@ -36,7 +36,10 @@ _COLUMNS: Final = (
     Column("WHERE"),
 )
 _UNSHARED: Final = "--own-bucket-unshared"
-_REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED})"}
+_REMEDIES: Final = {
+    Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED})",
+    Verdict.NO_VELERO: " (if it has one, name its namespace in velero_namespace)",
+}
 """How the command can be told what it does not know."""
 
 
@@ -47,7 +50,7 @@ _REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED
     default="30d",
     show_default=True,
     metavar="DURATION",
-    help="Results and reports of restores as old as that, e.g. 12h or 30d; never those of the last 24 hours.",
+    help="Results of restores, and drills, as old as that, e.g. 12h or 30d; never those of the last 24 hours.",
 )
 @click.option("--delete", "--yes", "delete", is_flag=True, help="Delete what is listed; without it nothing is.")
 @click.option(
@@ -59,11 +62,12 @@ _REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED
 )
 @table_output
 def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, output: Output) -> None:
-    """List captures without a backup and old results of restores; delete them with --delete.
+    """List captures without a backup, old results of restores and old drills; delete them with --delete.
 
     A capture is listed if neither the cluster nor Velero's archive in the bucket has a backup of its name, and no
-    restore of it goes on. Nothing is deleted where the list of Backups cannot be read. Exits with 1 if a bucket could
-    not be listed, with 5 if a document could not be deleted.
+    restore of it goes on. Nothing is deleted where the list of Backups cannot be read. Without Velero, results and
+    drills in the settings' own bucket are listed; `captures prune` is for captures of `capture`. Exits with 1 if a
+    bucket could not be listed, with 5 if a document could not be deleted.
     """
     _, plugin = access.connect()
     pruning = plugin.pruning

@@ -15,6 +15,7 @@ from velero_vmservice.archive.pruning.marker import MARKER
 from velero_vmservice.archive.pruning.stored_runs import runs_of
 from velero_vmservice.captures.pruning.retention import Rules
 from velero_vmservice.captures.selection import Filter
+from velero_vmservice.documents import digest
 from velero_vmservice.errors import Forbidden, ReadOnlyStorage, Unavailable
 from velero_vmservice.kube.manifest import BACKUP, ObjectRef
 from velero_vmservice.report.store import REPORT
@@ -163,3 +164,37 @@ def test_results_of_a_restore_that_never_ended_go_by_age_and_release_its_capture
     assert any(orphan.store.list(CAPTURES))
     assert command("prune", "-o", "json", "--delete").code == 0
     assert list(orphan.store.list("")) == []
+
+
+def test_results_and_drills_are_pruned_without_velero(scene: Scene) -> None:
+    for _ in range(2):
+        scene.world.clock.advance(60.0)
+        scene.command("drill", "run", "--from", str(scene.older))
+    scene.passing(scene.come_back)
+    assert scene.restore("--from", str(scene.older)).code == 0
+    first, last = sorted({key.rpartition("/")[0] for key in scene.world.store.list("drills/")})
+    scene.world.clock.advance(31 * DAY)
+    before = list(scene.world.store.list(""))
+    dry = scene.command("prune")
+    assert [row[0] for row in dry.rows[1:3]] == ["drill", "results"]
+    assert "kept: 1 drill: it is the newest drill of its capture's name" in dry.lines
+    assert list(scene.world.store.list("")) == before
+    assert scene.command("prune", "--delete").code == 0
+    left = {key.rpartition("/")[0] for key in scene.world.store.list("")}
+    assert first not in left
+    assert last in left
+    assert list(scene.world.store.list("restores/")) == []
+    assert is_kept(scene, scene.older)
+
+
+def test_captures_of_backups_stay_where_no_velero_can_tell_which_backups_exist(
+    scene: Scene, command: CommandLine
+) -> None:
+    key = "captures/nightly/20250101T000000Z/capture.json"
+    scene.world.store.replace(key, b"{}", sha256=digest(b"{}"))
+    scene.world.clock.advance(31 * DAY)
+    assert any(
+        line.startswith("kept: 1 capture: the cluster has no Velero that could tell which backups exist")
+        for line in command("prune", "--delete", "--own-bucket-unshared").lines
+    )
+    assert key in set(scene.world.store.list(""))

@@ -38,6 +38,7 @@ class Verdict(Enum):
     BEING_RESTORED = "a restore of it has not ended"
     RESTORE_STALE = "a restore of it has not ended, of which nothing was stored for a week"
     ORIGIN_UNKNOWN = "the settings' bucket may hold captures of another cluster, or of a location that was removed"
+    NO_VELERO = "the cluster has no Velero that could tell which backups exist"
     READ_ONLY = "its location is ReadOnly"
     RECENT = "it was written within the last 24 hours"
     NEWEST_DRILL = "it is the newest drill of its capture's name"
@@ -68,6 +69,8 @@ class Verdict(Enum):
 class Known:
     """What was read after the runs were listed."""
 
+    velero: bool = True
+    """Whether there is a Velero whose backups are known."""
     backups: frozenset[str]
     """Names of all Backups of the cluster, in any phase."""
     archived: frozenset[str]
@@ -125,6 +128,8 @@ def _of_results(run: StoredRun, known: Known, now: datetime, older_than: timedel
 def _of_capture(run: StoredRun, known: Known, now: datetime) -> Verdict:
     age = now - run.written
     unended = [restore for restore in known.unended if restore.reads(run.prefix)]
+    if not known.velero:
+        return Verdict.NO_VELERO
     if run.name in known.backups:
         return Verdict.BACKUP_EXISTS
     if run.name in known.archived:

@@ -6,7 +6,7 @@ The buckets are listed before the backups, so a backup that begins in between ha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from velero_vmservice.archive.pruning.decision import (
     ENDED_PHASES,
@@ -21,13 +21,16 @@ from velero_vmservice.errors import InvalidSettings, ReadOnlyStorage, VmServiceE
 from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE, Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from velero_vmservice.archive.pruning.unended import UnendedRestore
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Kind
+
+Answer = TypeVar("Answer")
 
 _Listed = tuple["ObjectStore", "Sequence[StoredRun]", "Sequence[UnendedRestore]"]
 """A bucket, the runs in it, and the restores among them that have not ended."""
@@ -112,13 +115,16 @@ class Pruning:
 
         Captures in the settings' own bucket may be removed only with `own_bucket_unshared`: the
         administrator confirms that each belongs to a backup of this Velero, in a location that it still has.
-        Raises what the cluster raises, and `InvalidSettings` if the namespace has no Velero: a decision needs the
-        complete list of backups.
+        Without a sign of Velero captures of backups stay, as a decision on them needs the complete list of backups;
+        results and drills in the settings' own bucket are judged. Raises what the cluster raises, and `InvalidSettings`
+        if there is neither.
         """
-        names = self._location_names()
+        without_velero, names = self._without_velero(), self._location_names()
+        if without_velero is not None and not self._own_bucket:
+            raise without_velero
         listed, unread = self._listed(("",) if self._own_bucket else names)
-        backups = frozenset(self._cluster.read_all(BACKUP, self._namespace, lambda item: item.name, metadata_only=True))
-        restores = self._cluster.read_all(RESTORE, self._namespace, _restored)
+        backups = frozenset(self._read(BACKUP, lambda item: item.name, metadata_only=True))
+        restores = self._read(RESTORE, _restored)
         going_on = [(name, backup) for name, backup, phase in restores if phase not in ENDED_PHASES]
         archives = self._archives(names, unread)
         archived = frozenset().union(*(archive for archive in archives.values() if archive is not None))
@@ -127,6 +133,7 @@ class Pruning:
             unended |= {f"{store.endpoint} {restore.where} {restore.capture}": restore for restore in going_on_there}
             own = archives.values() if self._own_bucket else (archives[location],)
             known = Known(
+                velero=without_velero is None,
                 backups=backups,
                 archived=archived,
                 archive_read=None not in own,
@@ -164,21 +171,29 @@ class Pruning:
         run = judged.run
         return remove_documents(judged.store, run.removal_order, index=set(filter(run.is_index, run.removal_order)))
 
-    def _location_names(self) -> Sequence[str]:
-        """Return the names of the locations; raises `InvalidSettings` if there is no sign of Velero."""
+    def _without_velero(self) -> InvalidSettings | None:
+        """Return why it cannot be told which backups exist; None where there is a sign of Velero."""
         for kind in (BACKUP, RESTORE):
             if not self._cluster.served_versions(kind):
-                raise InvalidSettings(
+                return InvalidSettings(
                     f"cannot tell which backups exist: the API server does not serve {kind.resource}",
                     hint="use the kubeconfig of the cluster that Velero runs in",
                 )
-        names = self._cluster.read_all(BACKUP_STORAGE_LOCATION, self._namespace, lambda item: item.name)
-        if not names:
-            raise InvalidSettings(
+        if not self._location_names():
+            return InvalidSettings(
                 f"cannot tell which backups exist: namespace {self._namespace} has no BackupStorageLocation",
                 hint="name Velero's namespace in velero_namespace, or in the variable VMSERVICE_VELERO_NAMESPACE",
             )
-        return names
+        return None
+
+    def _location_names(self) -> Sequence[str]:
+        return self._read(BACKUP_STORAGE_LOCATION, lambda item: item.name)
+
+    def _read(self, kind: Kind, read: Callable[[Manifest], Answer], *, metadata_only: bool = False) -> Sequence[Answer]:
+        """Read the objects of a kind in Velero's namespace; there are none of a kind that is not served."""
+        if not self._cluster.served_versions(kind):
+            return ()
+        return self._cluster.read_all(kind, self._namespace, read, metadata_only=metadata_only)
 
     def _listed(self, locations: Sequence[str]) -> tuple[Mapping[str, _Listed], dict[str, VmServiceError]]:
         """Return the runs in the bucket of each location that can be listed, and why the others cannot."""
