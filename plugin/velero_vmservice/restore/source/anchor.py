@@ -54,7 +54,7 @@ class Anchors:
 
         What cannot be read counts as yes: the operation asks again, and fails with the cause if that lasts.
         """
-        if not namespace or (run.key, namespace) in self._settled or (early and self._awaits_account(namespace, run)):
+        if not namespace or (early and self._awaits_account(namespace, run)):
             return False
         try:
             return self._settles(namespace, run) and self._vms.may_be_passed_over(namespace, run)
@@ -72,13 +72,16 @@ class Anchors:
 
     def _awaits_account(self, namespace: str, run: RestoreRun) -> bool:
         """Say whether the filters leave the ServiceAccount in, as far as can be read."""
-        key = (run.key, namespace)
-        if key not in self._account_comes:
+        with self._lock:
+            comes = self._account_comes.get((run.key, namespace))
+        if comes is None:
             try:
-                self._account_comes[key] = self._is_restored(namespace, run) and self._is_backed_up(namespace, run)
+                comes = self._is_restored(namespace, run) and self._is_backed_up(namespace, run)
             except VmServiceError:
                 return True
-        return self._account_comes[key]
+            with self._lock:
+                self._account_comes[run.key, namespace] = comes
+        return comes
 
     def _is_restored(self, namespace: str, run: RestoreRun) -> bool:
         """Say whether the Restore's filters leave the ServiceAccount in; Kubernetes gives it no labels."""
