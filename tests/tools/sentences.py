@@ -52,6 +52,7 @@ ALLOWED: Final[Mapping[str, str]] = {
     "adapters/vcenter/*": "pyvmomi's, requests' and vCenter's text, and the syntax of YAML",
     "adapters/velero/*": "the syntax of PEM and YAML",
     "cli/options.py": "what a person typed: KEY=VALUE",
+    "cli/views/terminal.py:invocation_from": "what a person typed: an option with its value",
     "doctor/job.py:_is_copied": "the value of a variable, which may hold a secret",
     "kube/label_selector.py": "what a person typed: kubectl's syntax of selectors",
     "kube/names.py": "Kubernetes' rules for names",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -74,7 +75,8 @@ def plan(
     """
     if backup is None and not choice.capture:
         raise WrongUsage("name a BACKUP, or a capture with --from", hint="velero-vmservice plan --help")
-    sys.exit(show_plan(target(backup, None, mapping, choice, policy), mapping, output))
+    only_read = replace(choice, only_reads=True)
+    sys.exit(show_plan(target(backup, None, mapping, only_read, policy), mapping, output))
 
 
 def show_plan(target: Target, mapping: Mapping[str, str], output: Output) -> ExitCode:

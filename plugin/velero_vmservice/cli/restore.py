@@ -88,7 +88,7 @@ def restore(
     objects of namespaces that the Backup does not include, it asks first. Exits with 5 if an object failed or is
     incomplete, with 4 if one had not ended when the --timeout passed, with 1 where a right is missing that it needs.
     """
-    target = restore_target.target(backup, resume, mapping, choice, policy)
+    target = restore_target.target(backup, resume, mapping, replace(choice, only_reads=dry_run), policy)
     if dry_run:
         sys.exit(show_plan(target, mapping, Output()))
     plugin, manifest = target.plugin, target.manifest

@@ -149,7 +149,12 @@ def test_a_restore_that_was_stopped_goes_on_with_the_same_capture(scene: Scene) 
         (("--from", "latest", "--allow-newer"), 2, "--allow-newer is about --from match alone"),
         (("nightly", "--allow-fewer-objects"), 2, "--allow-fewer-objects is about --from alone"),
         (("--from", "latest", "--object", "Pod/web"), 2, '"Pod/web" names no captured object'),
-        (("--from", "latest", "--application", "nothing"), 1, "the capture has no application nothing"),
+        (("--from", "nightly", "--application", "nothing"), 1, "the capture has no application nothing"),
+        (
+            ("--from", "latest", "--application", "nothing"),
+            1,
+            "no bucket has a sealed capture with application nothing",
+        ),
         (("--from", "unknown"), 1, "no bucket has a capture named unknown"),
         (("--from", "latest", "-n", "elsewhere"), 1, "no bucket has a sealed capture of namespace elsewhere"),
         (("--from", "latest", "--namespace-mapping", "shp:dr"), 2, "object of namespace shp"),

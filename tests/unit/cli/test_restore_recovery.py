@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.builders import obj, vm
 from tests.unit.captures.scene import FRONT, OTHER, TIER
 from tests.unit.cli.capture_scene import NEW, Scene
 from velero_vmservice.kube.manifest import compact_time
+from velero_vmservice.vadp.capturing import CaptureRequest
 
 if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine
+    from velero_vmservice.velero.runs import CaptureRef
 
 NONE_FITS = "no capture is known to fit the VMs that are registered"
 
@@ -27,6 +31,14 @@ def started_of_the_report(scene: Scene) -> str:
 
 
 LACKED = "VirtualMachineGroup shop/tier; VirtualMachineService shop/front; VirtualMachineService shop/other"
+ANEW = "(its VMs were registered anew since, or are not there to compare)"
+
+
+def commands(earlier: CaptureRef, named: str) -> str:
+    """Return the hint that has both ways on."""
+    command = "velero-vmservice restore --from"
+    accept = f"`{command} {named} --allow-fewer-objects`"
+    return f"hint: restore the earlier one: `{command} {earlier}`, or accept this one: {accept}"
 
 
 @pytest.mark.parametrize("named", ["latest", "nightly"])
@@ -34,11 +46,8 @@ def test_a_capture_of_a_recovery_is_refused_until_fewer_objects_are_allowed(scen
     taken = scene.take_during_recovery()
     ran = scene.restore("--from", named)
     assert (ran.code, scene.restored) == (3, set())
-    fewer = f"capture {taken} holds fewer objects than before: it lacks {LACKED}, which {scene.newer} holds"
-    assert ran.err.splitlines()[-2:] == [
-        f"velero-vmservice: {fewer}",
-        f"hint: restore the earlier one with --from {scene.newer}, or allow this one with --allow-fewer-objects",
-    ]
+    fewer = f"capture {taken} holds fewer objects than before: it lacks {LACKED}, which {scene.newer} holds {ANEW}"
+    assert ran.err.splitlines()[-2:] == [f"velero-vmservice: {fewer}", commands(scene.newer, named)]
     allowed = scene.restore("--from", named, "--allow-fewer-objects")
     assert allowed.code == 0
     assert f"note: capture {taken} holds less than before: it lacks {LACKED}" in allowed.err
@@ -65,28 +74,92 @@ def test_match_refuses_the_capture_of_a_recovery_where_no_other_fits(scene: Scen
     taken = scene.world.take_as_is().ref
     ran = scene.restore("--from", "match")
     assert (ran.code, scene.restored) == (3, set())
+    lacked = f"it lacks {LACKED}, which {scene.newer} holds {ANEW}"
     assert ran.err.splitlines() == [
-        f"velero-vmservice: {NONE_FITS}: {taken} is exact: 2 as captured; it lacks {LACKED}, which {scene.newer} holds",
-        f"hint: restore the earlier one with --from {scene.newer}, or allow this one with --allow-fewer-objects",
+        f"velero-vmservice: {NONE_FITS}: {taken} is exact: 2 as captured; {lacked}",
+        commands(scene.newer, "match"),
     ]
     allowed = scene.restore("--from", "match", "--allow-fewer-objects")
     assert (allowed.code, allowed.err.splitlines()[0]) == (0, f"note: the best match is {taken}, exact: 2 as captured")
 
 
-def test_a_service_that_was_removed_beside_its_vms_asks_for_the_option_too(scene: Scene) -> None:
+@pytest.mark.parametrize("named", ["match", "latest", "nightly"])
+def test_a_service_that_was_removed_while_its_vms_stayed_is_a_remark(scene: Scene, named: str) -> None:
     scene.world.cluster.seed(TIER, FRONT)
     scene.come_back(NEW)
     scene.restore("--from", str(scene.newer))
     whole = scene.world.take_as_is().ref
-    scene.world.lose(OTHER)
+    scene.world.lose(FRONT)
     taken = scene.world.take_as_is().ref
-    ran = scene.restore("--from", "match")
-    lacked = f"it lacks VirtualMachineService shop/other, which {whole} holds"
+    ran = scene.restore("--from", named)
+    assert (ran.code, started_of_the_report(scene)) == (0, taken.started)
+    lacked = f"it lacks VirtualMachineService shop/front, which {whole} holds (removed while its VMs stayed)"
+    assert f"note: capture {taken} holds less than before: {lacked}\n" in ran.err
+    part = scene.restore("--from", named, "--object", "VirtualMachineService/other", "--yes")
+    assert (part.code, "holds less" in part.err) == (0, False), "it lacks nothing of that application"
+
+
+@pytest.mark.parametrize("reading", [("plan",), ("restore", "--dry-run")])
+@pytest.mark.parametrize("named", ["latest", "nightly"])
+def test_what_is_only_planned_is_a_remark(scene: Scene, reading: tuple[str, ...], named: str) -> None:
+    taken = scene.take_during_recovery()
+    ran = scene.command(*reading, "--from", named)
+    assert ran.code == 0
+    assert ran.err.splitlines()[-2:] == [
+        f"note: capture {taken} holds less than before: it lacks {LACKED}, which {scene.newer} holds {ANEW}",
+        f"note: to restore capture {taken}, give --allow-fewer-objects",
+    ]
+
+
+def test_the_plan_of_a_match_is_of_the_capture_that_a_restore_would_refuse(scene: Scene) -> None:
+    scene.come_back("1600000000000")
+    taken = scene.world.take_as_is().ref
+    ran = scene.command("plan", "--from", "match")
+    assert ran.code == 0
+    assert ran.err.splitlines()[-1] == f"note: to restore capture {taken}, give --allow-fewer-objects"
+
+
+def test_a_capture_is_named_only_where_it_holds_all_that_is_lacked(scene: Scene) -> None:
+    scene.world.cluster.seed(TIER)
+    scene.come_back(NEW)
+    part = scene.world.take_as_is().ref
+    scene.world.lose(TIER)
+    scene.world.register(NEW, uid="once-more")
+    scene.world.take_as_is()
+    ran = scene.restore("--from=latest", "-n", "shop")
     assert ran.code == 3
-    assert f"capture {taken} holds fewer objects than before: {lacked}\n" in ran.err
-    assert scene.restore("--from", "match", "--allow-fewer-objects").code == 0
-    assert started_of_the_report(scene) == taken.started
-    assert scene.restore("--from", "latest", "--application", "tier", "--yes").code == 0, "it lacks nothing of tier"
+    services = "VirtualMachineService shop/front; VirtualMachineService shop/other"
+    assert f"it lacks {services}, which {scene.newer} holds {ANEW}" in ran.err
+    assert f"it lacks VirtualMachineGroup shop/tier, which {part} holds {ANEW}" in ran.err
+    accept = "velero-vmservice restore --from latest --allow-fewer-objects -n shop"
+    assert ran.err.splitlines()[-1] == (
+        f"hint: none of these captures is known to hold all of it: accept this one: `{accept}`, or name one with"
+        " --from NAME/TIME"
+    )
+
+
+def test_the_commands_of_a_refusal_can_be_typed(scene: Scene) -> None:
+    for key in scene.world.store.list("vadp/"):
+        scene.world.store.delete(key)
+    unknown = scene.world.take("").ref
+    scene.lost()
+    scene.take_during_recovery()
+    ran = scene.restore("--from", "match", "--allow-newer", "--policy", "conflict=update")
+    assert ran.code == 3
+    typed = [shlex.split(command)[1:] for command in ran.err.splitlines()[-1].split("`")[1::2]]
+    assert typed[0] == ["restore", "--from", str(unknown), "--policy", "conflict=update"]
+    assert [scene.command(*arguments, "--timeout", "1m").code for arguments in typed] == [0, 0]
+
+
+@pytest.mark.parametrize("part", [("--application", "tier"), ("--object", "VirtualMachineService/front")])
+def test_the_latest_capture_of_an_application_is_one_that_holds_it(scene: Scene, part: tuple[str, str]) -> None:
+    scene.come_back(NEW)
+    scene.world.cluster.seed(obj("Namespace", "dr", api="v1", namespace=""), vm("crm-1", namespace="dr"))
+    scene.world.clock.advance(60.0)
+    other = scene.world.app.capturing.take(CaptureRequest(namespaces=("dr",), job="other")).ref
+    ran = scene.restore("--from", "latest", *part, "--yes")
+    assert (ran.code, started_of_the_report(scene)) == (0, scene.newer.started)
+    assert f"note: capture {other} is passed over: it does not hold {part[1]}\n" in ran.err
 
 
 def test_a_newer_capture_without_a_seal_is_passed_over_with_a_remark(scene: Scene) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.captures import selection
+from velero_vmservice.captures.applications import ObjectName
 from velero_vmservice.captures.matching import ranking, shortfall
 from velero_vmservice.captures.matching.reading import Part, ReadCaptures, read_captures
 from velero_vmservice.errors import NotFound
@@ -86,12 +87,14 @@ class CaptureChoice:
     def latest(
         self,
         namespaces: Collection[str] = (),
-        applications: Collection[str] = (),
+        applications: Collection[str | ObjectName] = (),
         *,
         location: str = "",
         from_cluster: str = "",
     ) -> Latest:
-        """Return the newest sealed capture, of these namespaces and with these applications where any are named.
+        """Return the newest sealed capture, of these namespaces and with the applications that are named, if any.
+
+        An application is named by itself, or by an object that it has.
 
         It is of the connected cluster, or of the one that is named. One that holds nothing, or that cannot be read, is
         passed over. Raises `NotFound` if there is none, and the error of a bucket that could not be listed where it may
@@ -221,14 +224,16 @@ def _is_about(capture: StoredCapture, namespaces: Collection[str]) -> bool:
     )
 
 
-def _is_meant(candidate: Candidate, applications: Collection[str]) -> bool:
+def _is_meant(candidate: Candidate, applications: Collection[str | ObjectName]) -> bool:
     if not applications:
         return not candidate.is_empty
     return all(_holds(candidate, name) for name in applications)
 
 
-def _holds(candidate: Candidate, name: str) -> bool:
+def _holds(candidate: Candidate, name: str | ObjectName) -> bool:
     """Say whether NAME or NAMESPACE/NAME is a group, a service, or a VM without an application."""
+    if isinstance(name, ObjectName):
+        return any(map(name.is_of, candidate.objects))
     alone = (text for namespace, vm in candidate.vms for text in (vm, f"{namespace}/{vm}"))
     return any(application.is_named(name) for application in candidate.objects.values()) or name in alone
 
@@ -241,18 +246,22 @@ def _left_out(unusable: Mapping[CaptureRef, VmServiceError]) -> Iterable[str]:
     return (f"capture {ref} is left out: {error.message}" for ref, error in unusable.items())
 
 
-def _passed_over(chosen: Candidate, known: ReadCaptures, applications: Collection[str]) -> Iterable[str]:
+def _passed_over(chosen: Candidate, known: ReadCaptures, applications: Collection[str | ObjectName]) -> Iterable[str]:
     for candidate in known.candidates:
         if candidate.started > chosen.started:
-            what = f"does not hold {', '.join(applications)}" if applications else "holds no group, service or VM"
+            what = (
+                f"does not hold {', '.join(map(str, applications))}"
+                if applications
+                else "holds no group, service or VM"
+            )
             yield f"capture {candidate.ref} is passed over: it {what}"
     newer = {ref: error for ref, error in known.unusable.items() if ref.started > chosen.ref.started}
     yield from _left_out(newer)
 
 
-def _none(namespaces: Collection[str], applications: Collection[str], *, others: bool) -> NotFound:
+def _none(namespaces: Collection[str], applications: Collection[str | ObjectName], *, others: bool) -> NotFound:
     about = f" of namespace {', '.join(sorted(namespaces))}" if namespaces else ""
-    about += f" with application {', '.join(applications)}" if applications else ""
+    about += f" with application {', '.join(map(str, applications))}" if applications else ""
     hint = "list them: velero-vmservice captures list"
     if others:
         hint += " -o wide; those of another cluster are taken with --from-cluster"

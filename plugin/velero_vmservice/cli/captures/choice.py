@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from velero_vmservice.captures.applications import ObjectName
-from velero_vmservice.captures.matching import ranking, shortfall
+from velero_vmservice.captures.matching import ranking
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH, MatchRequest
 from velero_vmservice.captures.matching.evidence import Fit, counted
 from velero_vmservice.cli.captures.naming import CaptureName, capture_names
@@ -20,7 +20,7 @@ from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import InvalidItem, NotRestorable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from velero_vmservice.app import App
     from velero_vmservice.captures.catalogue import StoredCapture
@@ -41,6 +41,8 @@ class Chosen:
     """NAME, NAME/TIME, `latest` or `match`; '' where a Backup or a Restore is named."""
     allow_newer: bool = False
     allow_fewer: bool = False
+    only_reads: bool = False
+    """Whether nothing is restored, so that what the capture lacks is no more than a remark."""
     from_cluster: str = ""
     """UID of namespace kube-system of the cluster that was captured, or `any`; '' for the connected one."""
     namespaces: tuple[str, ...] = ()
@@ -61,6 +63,10 @@ class Chosen:
             any(map(application.is_named, self.applications))
             or any(name.is_of(ref) for name in self.objects for ref in application.objects)
         )
+
+    def refuses(self, lack: Lack) -> bool:
+        """Say whether an object that the capture lacks speaks against it, as it may be back only after a recovery."""
+        return lack.recovering and self.may_change and self.concerns(lack)
 
     @property
     def narrows(self) -> bool:
@@ -86,7 +92,7 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
         "--allow-fewer-objects",
         "allow_fewer",
         is_flag=True,
-        help="Take a capture that lacks groups, services or VMs that an earlier one holds.",
+        help="Take a capture that lacks what an earlier one holds, though it may have been taken during a recovery.",
     )
     @from_cluster
     @namespaces_option("Only objects of this namespace; repeatable. All without it.")
@@ -155,7 +161,9 @@ def capture_of(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> Captu
     if choice.capture == MATCH:
         return _matching(plugin, choice, mapping)
     if choice.capture == LATEST:
-        latest = plugin.capture_choice.latest(choice.namespaces, from_cluster=choice.from_cluster)
+        latest = plugin.capture_choice.latest(
+            choice.namespaces, (*choice.applications, *choice.objects), from_cluster=choice.from_cluster
+        )
         for sentence in latest.passed_over:
             terminal.remark(sentence)
         ref, lacks = latest.capture.ref, latest.lacks
@@ -200,7 +208,8 @@ def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> Captur
     )
     for problem in ranked.problems:
         terminal.remark(problem)
-    best = ranking.best(ranked.matches, allow_newer=choice.allow_newer, allow_fewer=choice.allow_fewer)
+    allow_fewer = choice.allow_fewer or choice.only_reads
+    best = ranking.best(ranked.matches, allow_newer=choice.allow_newer, allow_fewer=allow_fewer)
     if best is None:
         raise _none_fits(ranked, choice)
     terminal.remark(f"the best match is {best.candidate.ref}, {best.fit}: {counted(best.vms)}")
@@ -210,13 +219,13 @@ def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> Captur
 
 def _none_fits(ranked: Ranking, choice: Chosen) -> NotRestorable:
     first = ranked.matches[0]
-    fewer = [lack for lack in first.fewer if choice.concerns(lack)]
+    fewer = list(filter(choice.refuses, first.lacks))
     evidence = f"{first.candidate.ref} is {first.fit}: {counted(first.vms) or 'it has no VM'}"
     if first.fit is Fit.NEWER:
         hint = "use --allow-newer, or bring the VMs back from a newer restore point"
     elif fewer and first.recovering and ranking.best([first], allow_fewer=True):
         evidence += f"; {lack_clause(fewer)}"
-        hint = _fewer_hint(fewer)
+        hint = _fewer_hint(fewer, choice)
     else:
         hint = "see `velero-vmservice match`, and name a capture: --from NAME/TIME"
     if ranked.unread:
@@ -225,19 +234,27 @@ def _none_fits(ranked: Ranking, choice: Chosen) -> NotRestorable:
 
 
 def _demand_no_fewer(ref: CaptureRef, lacks: Iterable[Lack], choice: Chosen) -> None:
-    """Raise `NotRestorable` for a capture that holds less than one before it, unless that is allowed.
+    """Raise `NotRestorable` for a capture that may have been taken during a recovery, unless that is allowed.
 
-    A capture that is named with its time is meant as it is, and what it lacks is a remark.
+    What was removed beside its VMs is a remark. So is all that a capture lacks where it is named with its time, and so
+    meant as it is, or is only read.
     """
-    concerned = [lack for lack in lacks if choice.concerns(lack)]
-    fewer = shortfall.fewer(concerned)
-    if fewer and choice.may_change and not choice.allow_fewer:
+    concerned = list(filter(choice.concerns, lacks))
+    fewer = list(filter(choice.refuses, concerned))
+    if fewer and not (choice.allow_fewer or choice.only_reads):
         raise NotRestorable(
-            f"capture {ref} holds fewer objects than before: {lack_clause(fewer)}", hint=_fewer_hint(fewer)
+            f"capture {ref} holds fewer objects than before: {lack_clause(fewer)}", hint=_fewer_hint(fewer, choice)
         )
     remark_lacks(ref, concerned)
+    if fewer and not choice.allow_fewer:
+        terminal.remark(f"to restore capture {ref}, give --allow-fewer-objects")
 
 
-def _fewer_hint(fewer: Sequence[Lack]) -> str:
-    holder = max((lack.holder for lack in fewer), key=lambda ref: ref.started)
-    return f"restore the earlier one with --from {holder}, or allow this one with --allow-fewer-objects"
+def _fewer_hint(fewer: Iterable[Lack], choice: Chosen) -> str:
+    """Return the commands to go on with; an earlier capture is named only if it holds all that is lacked."""
+    holders = {lack.holder for lack in fewer}
+    accept = f"accept this one: `{terminal.invocation_from(choice.capture, '--allow-fewer-objects')}`"
+    if len(holders) > 1:
+        return f"none of these captures is known to hold all of it: {accept}, or name one with --from NAME/TIME"
+    earlier = terminal.invocation_from(str(*holders), without=("--allow-newer",))
+    return f"restore the earlier one: `{earlier}`, or {accept}"

@@ -111,13 +111,20 @@ def named_capture(plugin: App, reference: str, *, location: str = "", from_clust
 
 
 def lack_clause(lacks: Iterable[Lack]) -> str:
-    """Return what a capture lacks, and which captures hold it."""
-    by_holder = defaultdict[str, list[str]](list)
+    """Return what a capture lacks, which captures hold it, and whether it was removed or may be on its way back."""
+    alike = defaultdict[tuple[str, str], list[str]](list)
     for lack in lacks:
-        by_holder[str(lack.holder)].append(str(lack.ref))
+        alike[str(lack.holder), _since(lack)].append(str(lack.ref))
     return "; ".join(
-        f"it lacks {enumerate_some(refs)}, which {holder} holds" for holder, refs in sorted(by_holder.items())
+        f"it lacks {enumerate_some(refs)}, which {holder} holds ({since})"
+        for (holder, since), refs in sorted(alike.items())
     )
+
+
+def _since(lack: Lack) -> str:
+    if lack.recovering:
+        return "its VMs were registered anew since, or are not there to compare"
+    return "removed while its VMs stayed" if lack.restored else "removed while other VMs stayed"
 
 
 def remark_lacks(ref: CaptureRef, lacks: Sequence[Lack]) -> None:

@@ -99,7 +99,7 @@ def status(
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
     if source:
-        choice = Chosen(capture=source, allow_fewer=True, from_cluster=from_cluster)
+        choice = Chosen(capture=source, only_reads=True, from_cluster=from_cluster)
         chosen = restore_target.target(backup, restore, mapping, choice, {})
         plugin, manifest, run = chosen.plugin, chosen.manifest, chosen.run
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -22,13 +23,14 @@ from rich.text import Text
 from velero_vmservice.text import on_one_line, spelled_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 PROGRAM: Final = "velero-vmservice"
 EMPTY: Final = "-"
 """What stands for an empty cell of a table."""
 _GAP: Final = 2
 """Columns of a terminal between two of ours."""
+_FROM: Final = re.compile("--from(=.*)?$")
 _LEAST_LAST: Final = 16
 """The least width of the last column, which has the sentences."""
 
@@ -144,6 +146,15 @@ def _word_width(cell: Text) -> int:
 def invocation() -> str:
     """Return the command that runs, to be repeated."""
     return shlex.join((PROGRAM, *sys.argv[1:]))
+
+
+def invocation_from(capture: str, *flags: str, without: Collection[str] = ()) -> str:
+    """Return the command that runs, of this capture: `--from` has another value, and flags that come or go."""
+    arguments = [argument for argument in sys.argv[1:] if argument not in without]
+    index = next(index for index, argument in enumerate(arguments) if _FROM.match(argument))
+    value_after = arguments[index] == "--from"
+    rest = arguments[index + 1 + value_after :]
+    return shlex.join((PROGRAM, *arguments[:index], "--from", capture, *flags, *rest))
 
 
 def text(cell: str | tuple[str, str]) -> Text:
