@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.captures.scene import WithoutVelero
+from tests.unit.captures.scene import FRONT, OTHER, TIER, WithoutVelero
 from velero_vmservice.captures.matching.reading import BATCH
 from velero_vmservice.errors import Unavailable
 
@@ -141,12 +141,35 @@ def test_captures_are_read_until_one_fits_and_enough_before_it_are_known(
 ) -> None:
     for number in range(60):
         world.take(str(1_900_000_000_001 + number))
+    world.register("1950000000000", uid="registered anew")
+    world.take_as_is()
     read_before = world.store.calls.counts["get"]
     ran = command("match", "-n", "shop")
     assert ran.code == 0
     assert world.store.calls.counts["get"] - read_before == 2 * 2 * BATCH, "two batches, of each a seal and facts"
-    assert f"not compared: {63 - 2 * BATCH} older captures" in ran.lines
-    assert json.loads(command("match", "-n", "shop", "-o", "json").out)["not_compared"] == 63 - 2 * BATCH
+    assert f"not compared: {64 - 2 * BATCH} older captures" in ran.lines
+    assert json.loads(command("match", "-n", "shop", "-o", "json").out)["not_compared"] == 64 - 2 * BATCH
+
+
+def test_the_search_goes_on_to_the_time_before_the_vms_were_registered(
+    command: CommandLine, world: WithoutVelero
+) -> None:
+    world.lose(TIER, FRONT, OTHER)
+    world.register("1900000000000", uid="registered anew")
+    for _ in range(3 * BATCH):
+        world.take_as_is()
+    document = json.loads(command("match", "-n", "shop", "-o", "json").out)
+    assert (document["captures"][0]["vadp"]["restore_point"], document["not_compared"]) == ("19", 0)
+
+
+def test_captures_that_are_not_compared_are_said(
+    command: CommandLine, world: WithoutVelero, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("velero_vmservice.captures.matching.choosing.MOST_COMPARED", 2)
+    world.register("1900000000000")
+    for arguments in (("match", "-n", "shop"), ("restore", "--from", "latest", "--dry-run")):
+        ran = command(*arguments)
+        assert "of 1 older captures is not known: they were not compared" in ran.err
 
 
 def test_the_search_goes_on_while_every_capture_is_newer_than_its_vms(

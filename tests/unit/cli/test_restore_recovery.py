@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.builders import obj, vm
+from tests.unit.builders import NAMESPACE, obj, vm
 from tests.unit.captures.scene import FRONT, OTHER, TIER
 from tests.unit.cli.capture_scene import NEW, Scene
 from velero_vmservice.kube.manifest import compact_time
@@ -63,10 +64,43 @@ def test_a_capture_of_a_recovery_that_is_named_with_its_time_is_restored_with_a_
 def test_match_prefers_the_capture_before_a_recovery(scene: Scene) -> None:
     scene.take_during_recovery()
     scene.world.clock.advance(60.0)
-    scene.take_during_recovery()
+    newest = scene.take_during_recovery()
     ran = scene.restore("--from", "match")
     assert (ran.code, scene.restored) == (0, {"tier", "front", "other"})
     assert started_of_the_report(scene) == scene.newer.started
+    assert f"note: capture {newest}, exact and newer than {scene.newer}, is passed over with 1 more" in ran.err
+
+
+def test_match_takes_the_newest_capture_after_a_recovery_that_has_ended(scene: Scene) -> None:
+    scene.come_back(NEW)
+    scene.world.cluster.seed(TIER, FRONT)
+    days = [scene.world.take_as_is().ref for _ in range(10)]
+    scene.world.lose(TIER, FRONT, *(vm(name) for name in ("web-1", "web-2")))
+    scene.world.register(NEW, uid="registered once more")
+    ran = scene.command("match", "-n", NAMESPACE, "-o", "json")
+    assert (ran.code, json.loads(ran.out)["best"]) == (0, str(days[-1]))
+    scene.restore("--from", "match", "--allow-fewer-objects")
+    assert (scene.restored, started_of_the_report(scene)) == ({"tier", "front"}, days[-1].started)
+
+
+@pytest.mark.parametrize("named", ["latest", "nightly", "match"])
+def test_a_recovery_is_seen_across_captures_of_itself_and_of_other_namespaces(scene: Scene, named: str) -> None:
+    scene.come_back(NEW)
+    others = [f"shop-{number}" for number in range(25)]
+    for namespace in others:
+        scene.world.cluster.seed(obj("Namespace", namespace, api="v1", namespace=""), vm("a", namespace=namespace))
+    for _ in range(25):
+        scene.world.take_as_is()
+    for namespace in others:
+        scene.world.clock.advance(1.0)
+        scene.world.app.capturing.take(CaptureRequest(namespaces=(namespace,), job=f"of {namespace}"))
+    taken = scene.world.take_as_is().ref
+    ran = scene.restore("--from", named, "-n", NAMESPACE)
+    if named == "match":
+        assert (ran.code, started_of_the_report(scene)) == (0, scene.newer.started)
+    else:
+        assert (ran.code, scene.restored) == (3, set())
+        assert f"capture {taken} holds fewer objects than before: it lacks {LACKED}" in ran.err
 
 
 def test_match_refuses_the_capture_of_a_recovery_where_no_other_fits(scene: Scene) -> None:

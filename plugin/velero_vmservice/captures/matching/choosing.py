@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.captures import selection
 from velero_vmservice.captures.applications import ObjectName
 from velero_vmservice.captures.matching import ranking, shortfall
-from velero_vmservice.captures.matching.reading import Part, ReadCaptures, read_captures
+from velero_vmservice.captures.matching.reading import CaptureReader, Part
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.supervisor.identity import ANY
+from velero_vmservice.text import enumerate_some
 from velero_vmservice.vmoperator.virtual_machine import is_recorded, read_vm
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from velero_vmservice.captures.catalogue import Catalogue, StoredCapture
     from velero_vmservice.captures.matching.candidate import Candidate, VmName
-    from velero_vmservice.captures.matching.ranking import Match
+    from velero_vmservice.captures.matching.ranking import Concerns, Match
+    from velero_vmservice.captures.matching.reading import ReadCaptures
     from velero_vmservice.captures.matching.shortfall import Lack
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.api import Cluster
@@ -32,8 +34,8 @@ MATCH: Final = "match"
 """The words that `--from` reserves."""
 MOST_COMPARED: Final = 500
 """Captures that are read at most, the newest first."""
-EARLIER: Final = 20
-"""Captures before the chosen one that are read to see whether it lacks anything."""
+LATER: Final = 20
+"""Captures after one that is named that are read to see whether it was taken during a recovery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class MatchRequest:
     job: str = ""
     """The VADP job of the restore point; '' for any."""
     time: datetime | None = None
+    concerns: Concerns = ranking.concerns_all
+    """Whether what a capture lacks is asked for."""
     from_cluster: str = ""
     """Captures of the cluster with this id, or of `any`; of the connected one without it."""
 
@@ -61,7 +65,7 @@ class Ranking:
     matches: Sequence[Match]
     stored: Mapping[CaptureRef, StoredCapture]
     problems: Sequence[str]
-    """What could not be read, in sentences: a better capture may be among it."""
+    """In sentences: what could not be read, and which newer capture is not the best though it fits as well."""
     unread: int = 0
     """How many older captures were not compared."""
 
@@ -102,10 +106,13 @@ class CaptureChoice:
         """
         listing = self._catalogue.list(location=location)
         sealed, clusters = _sealed(listing.captures, namespaces), self._catalogue.clusters(from_cluster)
-        newest = None
-        for known in read_captures(sealed, Part(namespaces=tuple(namespaces), clusters=clusters), most=MOST_COMPARED):
+        newest, short = None, set[str]()
+        reader = CaptureReader(sealed, Part(namespaces=tuple(namespaces), clusters=clusters), most=MOST_COMPARED)
+        known = reader.known
+        while reader.read(short):
             newest = newest or next((each for each in known.candidates if _is_meant(each, applications)), None)
-            if newest is not None and _enough_before(newest, known.candidates):
+            short = shortfall.unreached(newest, known.candidates) if newest else short
+            if newest is not None and not short:
                 break
         if newest is None:
             if listing.unread:
@@ -114,7 +121,7 @@ class CaptureChoice:
         return Latest(
             capture=known.stored[newest.ref],
             lacks=shortfall.lacks_of(known.candidates)[newest.ref],
-            passed_over=list(_passed_over(newest, known, applications)),
+            passed_over=[*_passed_over(newest, known, applications), *_not_compared(newest.ref, reader.unread(short))],
         )
 
     def lacks(self, capture: StoredCapture, namespaces: Collection[str] = ()) -> Sequence[Lack]:
@@ -122,16 +129,17 @@ class CaptureChoice:
 
         Of a capture that cannot be read nothing is known: what is wrong with it is said where it is restored.
         """
-        earlier = [
-            each
-            for each in _sealed(self._catalogue.list().captures, namespaces)
-            if each.run.started < capture.run.started and each.ref != capture.ref
-        ]
-        part = Part(namespaces=tuple(namespaces), clusters=self._catalogue.clusters(ANY))
-        for known in read_captures([capture, *earlier], part, most=EARLIER + 1):
-            if capture.ref in known.unusable:
+        own = tuple(namespaces or selection.namespaces(capture))
+        alike = [each for each in _sealed(self._catalogue.list().captures, own) if each.ref != capture.ref]
+        later = [each for each in alike if each.run.started > capture.run.started][-LATER:]
+        earlier = [each for each in alike if each.run.started < capture.run.started]
+        part = Part(namespaces=own, clusters=self._catalogue.clusters(ANY))
+        reader = CaptureReader([*later, capture, *earlier], part, most=MOST_COMPARED)
+        while reader.read() and capture.ref not in reader.known.unusable:
+            chosen = [each for each in reader.known.candidates if each.ref == capture.ref]
+            if chosen and not shortfall.unreached(chosen[0], reader.known.candidates):
                 break
-        return shortfall.lacks_of(known.candidates).get(capture.ref, ())
+        return shortfall.lacks_of(reader.known.candidates).get(capture.ref, ())
 
     def since_last(self, ref: CaptureRef) -> Sequence[Lack]:
         """Return what a capture lacks of the last sealed one of its name that shares a namespace with it.
@@ -144,10 +152,11 @@ class CaptureChoice:
         last = next((capture for capture in of_namespaces if capture.started < ref.started), None)
         if last is None:
             return ()
-        known = next(read_captures([own[0], last], Part(), most=2))
-        for error in known.unusable.values():
+        reader = CaptureReader([own[0], last], Part(), most=2)
+        reader.read()
+        for error in reader.known.unusable.values():
             raise error
-        return shortfall.lacks_of(known.candidates)[own[0].ref]
+        return shortfall.lacks_of(reader.known.candidates)[own[0].ref]
 
     def ranked(
         self, request: MatchRequest, *, read: Callable[[int, int], None] = lambda _done, _total: None
@@ -160,12 +169,15 @@ class CaptureChoice:
         listing = self._catalogue.list()
         sealed, clusters = _sealed(listing.captures, request.namespaces), self._catalogue.clusters(request.from_cluster)
         part = Part(namespaces=request.namespaces, application=request.application, clusters=clusters)
-        live, known, matches = _LiveVms(self._cluster, request), ReadCaptures(), list["Match"]()
-        for known in read_captures(sealed, part, most=MOST_COMPARED):
+        reader = CaptureReader(sealed, part, most=MOST_COMPARED)
+        live, known, matches = _LiveVms(self._cluster, request), reader.known, list["Match"]()
+        best, short = None, set[str]()
+        while reader.read(short):
             read(len(sealed) - known.unread, min(len(sealed), MOST_COMPARED))
             matches = list(_ranked(known.candidates, live, request))
             best = ranking.best(matches)
-            if best is not None and _enough_before(best.candidate, known.candidates):
+            short = shortfall.unreached(best.candidate, known.candidates) if best else set()
+            if best is not None and not short:
                 break
         if not matches:
             if listing.unread:
@@ -175,7 +187,12 @@ class CaptureChoice:
         return Ranking(
             matches=matches,
             stored=known.stored,
-            problems=[*(f"not searched: {error.message}" for error in listing.unread), *_left_out(known.unusable)],
+            problems=[
+                *(f"not searched: {error.message}" for error in listing.unread),
+                *_left_out(known.unusable),
+                *(_not_chosen(best, ranking.passed_over(matches, best)) if best else ()),
+                *(_not_compared(best.candidate.ref, reader.unread(short)) if best else ()),
+            ],
             unread=known.unread,
         )
 
@@ -205,10 +222,10 @@ class _LiveVms:
 
 def _ranked(candidates: Sequence[Candidate], live: _LiveVms, request: MatchRequest) -> Sequence[Match]:
     if request.restore_point:
-        return ranking.by_restore_point(candidates, request.restore_point, job=request.job)
+        return ranking.by_restore_point(candidates, request.restore_point, job=request.job, concerns=request.concerns)
     if request.time is not None:
-        return ranking.by_time(candidates, request.time)
-    return ranking.by_vms(candidates, live.of(candidates), mapping=request.mapping)
+        return ranking.by_time(candidates, request.time, concerns=request.concerns)
+    return ranking.by_vms(candidates, live.of(candidates), mapping=request.mapping, concerns=request.concerns)
 
 
 def _sealed(captures: Iterable[StoredCapture], namespaces: Collection[str]) -> Sequence[StoredCapture]:
@@ -238,12 +255,24 @@ def _holds(candidate: Candidate, name: str | ObjectName) -> bool:
     return any(application.is_named(name) for application in candidate.objects.values()) or name in alone
 
 
-def _enough_before(chosen: Candidate, candidates: Iterable[Candidate]) -> bool:
-    return sum(candidate.started < chosen.started for candidate in candidates) >= EARLIER
-
-
 def _left_out(unusable: Mapping[CaptureRef, VmServiceError]) -> Iterable[str]:
     return (f"capture {ref} is left out: {error.message}" for ref, error in unusable.items())
+
+
+def _not_chosen(best: Match, newer: Sequence[Match]) -> Iterable[str]:
+    """Yield why the newest of the captures that fit as well is not the best."""
+    for match in newer[:1]:
+        lacks = enumerate_some([str(lack.ref) for lack in match.lacks if lack.recovering])
+        more = f" with {len(newer) - 1} more" if newer[1:] else ""
+        yield (
+            f"capture {match.candidate.ref}, {match.fit} and newer than {best.candidate.ref}, is passed over{more}:"
+            f" it may have been taken during a recovery, as it lacks {lacks}"
+        )
+
+
+def _not_compared(ref: CaptureRef, older: int) -> Iterable[str]:
+    if older:
+        yield f"whether capture {ref} lacks anything of {older} older captures is not known: they were not compared"
 
 
 def _passed_over(chosen: Candidate, known: ReadCaptures, applications: Collection[str | ObjectName]) -> Iterable[str]:

@@ -8,6 +8,7 @@ what an earlier one holds may have been taken while an application was away: it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
     from velero_vmservice.captures.matching.shortfall import Lack
     from velero_vmservice.velero.runs import CaptureRef
     from velero_vmservice.vmoperator.virtual_machine import ObservedVm
+
+
+Concerns = Callable[["Lack"], bool]
+"""Says whether what a capture lacks would be restored if it were there."""
+
+
+def concerns_all(_lack: Lack) -> bool:
+    """Say that every lack counts."""
+    return True
 
 
 class Timing(StrEnum):
@@ -76,7 +86,11 @@ _FITTING: Final = frozenset({Fit.EXACT, Fit.OLDER, Fit.PARTIAL})
 
 
 def by_vms(
-    candidates: Iterable[Candidate], live: Mapping[VmName, ObservedVm], *, mapping: Mapping[str, str]
+    candidates: Iterable[Candidate],
+    live: Mapping[VmName, ObservedVm],
+    *,
+    mapping: Mapping[str, str],
+    concerns: Concerns = concerns_all,
 ) -> Sequence[Match]:
     """Rank captures by the VMs that are registered now, the best first.
 
@@ -84,9 +98,10 @@ def by_vms(
         candidates: the captures.
         live: the VirtualMachines as they are.
         mapping: the namespaces that a restore moves, as the VMs are looked for where it brings them back.
+        concerns: says which lacks count, where not all that a capture holds is to be restored.
     """
     known = list(candidates)
-    lacks = shortfall.lacks_of(known)
+    lacks = _lacks(known, concerns)
     matches = []
     for candidate in known:
         evidence = evidence_of(candidate, live, mapping)
@@ -94,14 +109,16 @@ def by_vms(
     return _ranked(matches)
 
 
-def by_restore_point(candidates: Sequence[Candidate], restore_point: str, *, job: str = "") -> Sequence[Match]:
+def by_restore_point(
+    candidates: Sequence[Candidate], restore_point: str, *, job: str = "", concerns: Concerns = concerns_all
+) -> Sequence[Match]:
     """Rank captures by the restore point of a VADP job that the VMs come from.
 
     A capture that names it was taken once the point was known, so after the state of the VMs in it. It is exact as long
     as no VM was recorded since the capture before the same run of the job, which is preferred wherever there is one.
     The others are older or newer than both. Where no capture names the point, none can be compared.
     """
-    lacks = shortfall.lacks_of(candidates)
+    lacks = _lacks(candidates, concerns)
     belonging = dict["CaptureRef", tuple[Fit, Timing]]()
     times = list["datetime"]()
     for after in candidates:
@@ -121,10 +138,10 @@ def by_restore_point(candidates: Sequence[Candidate], restore_point: str, *, job
     return _ranked(matches)
 
 
-def by_time(candidates: Iterable[Candidate], moment: datetime) -> Sequence[Match]:
+def by_time(candidates: Iterable[Candidate], moment: datetime, *, concerns: Concerns = concerns_all) -> Sequence[Match]:
     """Rank captures by the time of a restore point."""
     known = list(candidates)
-    lacks = shortfall.lacks_of(known)
+    lacks = _lacks(known, concerns)
     return _ranked(
         Match(
             candidate=candidate,
@@ -143,6 +160,23 @@ def best(matches: Sequence[Match], *, allow_newer: bool = False, allow_fewer: bo
     """
     fitting = _FITTING | {Fit.NEWER} if allow_newer else _FITTING
     return next((match for match in matches if match.fit in fitting and (allow_fewer or not match.recovering)), None)
+
+
+def passed_over(matches: Iterable[Match], chosen: Match) -> Sequence[Match]:
+    """Return newer captures that fit at least as well as the chosen one and may be of a recovery, the newest first."""
+    newer = [
+        match
+        for match in matches
+        if match.recovering
+        and match.fit in _FITTING
+        and _class(match.fit) <= _class(chosen.fit)
+        and match.candidate.started > chosen.candidate.started
+    ]
+    return sorted(newer, key=lambda match: match.candidate.started, reverse=True)
+
+
+def _lacks(candidates: Iterable[Candidate], concerns: Concerns) -> Mapping[CaptureRef, Sequence[Lack]]:
+    return {ref: list(filter(concerns, lacks)) for ref, lacks in shortfall.lacks_of(candidates).items()}
 
 
 _FIT_AFTER: Final = {Timing.UNCHANGED: Fit.EXACT, Timing.CHANGED: Fit.NEWER, Timing.UNSURE: Fit.UNKNOWN}
@@ -193,9 +227,13 @@ def _rank(match: Match) -> tuple[bool, bool, int, bool, bool, float, str]:
     return (
         match.fit not in _FITTING,
         match.fit in _FITTING and match.recovering,
-        next(place for place, fits in enumerate(_CLASSES) if match.fit in fits),
+        _class(match.fit),
         foreign,
         match.timing not in (None, Timing.BEFORE),
         -age if match.fit is Fit.NEWER else age,
         str(match.candidate.ref),
     )
+
+
+def _class(fit: Fit) -> int:
+    return next(place for place, fits in enumerate(_CLASSES) if fit in fits)

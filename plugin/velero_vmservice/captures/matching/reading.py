@@ -10,6 +10,7 @@ from velero_vmservice.archive.facts import NamespaceFacts, VmFacts
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import captured_object, moment
 from velero_vmservice.archive.store import READERS, read_facts
+from velero_vmservice.captures import selection
 from velero_vmservice.captures.applications import sealed_applications
 from velero_vmservice.captures.matching.candidate import Candidate
 from velero_vmservice.errors import VmServiceError, as_ours
@@ -53,24 +54,43 @@ class ReadCaptures:
     """How many older captures were not looked at."""
 
 
-def read_captures(captures: Sequence[StoredCapture], part: Part, *, most: int) -> Iterator[ReadCaptures]:
-    """Read sealed captures, the newest first and at most so many; yield what is known after each batch.
+class CaptureReader:
+    """Reads sealed captures, the newest first and at most so many.
 
     A capture of another cluster, or that holds nothing of an application that is asked for, is no candidate. Nothing is
     raised for a capture.
     """
-    answers = ReadCaptures(unread=len(captures))
-    for first in range(0, min(most, len(captures)), BATCH):
-        batch = captures[first : min(first + BATCH, most)]
+
+    def __init__(self, captures: Sequence[StoredCapture], part: Part, *, most: int) -> None:
+        self._waiting = list(captures)
+        self._part = part
+        self._left = most
+        self.known = ReadCaptures(unread=len(captures))
+
+    def read(self, namespaces: Collection[str] = ()) -> bool:
+        """Read the next few captures, of these namespaces where any are named; say whether there were any."""
+        batch = self._of(namespaces)[: min(BATCH, self._left)]
+        refs = {capture.ref for capture in batch}
+        self._waiting = [capture for capture in self._waiting if capture.ref not in refs]
+        self._left -= len(batch)
+        self.known.unread -= len(batch)
         with ThreadPoolExecutor(READERS, thread_name_prefix="match") as readers:
-            for capture, answer in zip(batch, readers.map(lambda each: _attempt(each, part), batch), strict=True):
-                answers.unread -= 1
+            for capture, answer in zip(batch, readers.map(lambda each: _attempt(each, self._part), batch), strict=True):
                 if isinstance(answer, VmServiceError):
-                    answers.unusable[capture.ref] = answer
+                    self.known.unusable[capture.ref] = answer
                 elif answer is not None:
-                    answers.candidates.append(answer)
-                    answers.stored[capture.ref] = capture
-        yield answers
+                    self.known.candidates.append(answer)
+                    self.known.stored[capture.ref] = capture
+        return bool(batch)
+
+    def unread(self, namespaces: Collection[str]) -> int:
+        """Return how many captures of these namespaces were not read."""
+        return len(self._of(namespaces)) if namespaces else 0
+
+    def _of(self, namespaces: Collection[str]) -> Sequence[StoredCapture]:
+        if not namespaces:
+            return self._waiting
+        return [each for each in self._waiting if not set(selection.namespaces(each)).isdisjoint(namespaces)]
 
 
 def _attempt(capture: StoredCapture, part: Part) -> Candidate | VmServiceError | None:

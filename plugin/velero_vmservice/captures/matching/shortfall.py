@@ -2,23 +2,36 @@
 
 A capture that is taken during a recovery fits its VMs best, and lacks the groups and services that are not back yet. A
 group or service that was removed on purpose is lacking too. The UIDs of the VirtualMachines tell one from the other:
-where they are those of the earlier capture, nothing was registered anew in between.
+where they are those of the earlier capture, nothing was registered anew in between. Where they are others, the recovery
+has ended once several captures of the same VMs hold groups or services of them: what all of those lack is not wanted.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.kube.manifest import CAPTURED_KINDS, ObjectRef
+from velero_vmservice.captures.matching.absence import Witnesses, spells_of
+from velero_vmservice.kube.manifest import CAPTURED_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from velero_vmservice.captures.applications import CapturedApplication
+    from velero_vmservice.captures.matching.absence import Absence, Spell
     from velero_vmservice.captures.matching.candidate import Candidate, VmName
+    from velero_vmservice.kube.manifest import ObjectRef
     from velero_vmservice.velero.runs import CaptureRef
+
+_AFTER_A_RECOVERY: Final = 2
+"""Captures that show that it has ended: a single one may have been taken while groups and services came back."""
+
+_EARLIER: Final = 20
+"""Captures of a namespace before another one that say what it lacks, where its VMs were not registered anew."""
+
+_Waiting = set[tuple["CaptureRef", str]]
+"""The captures, and of each the namespaces, in which applications with VMs are not back yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +44,12 @@ class Lack:
     application: CapturedApplication | None = None
     """The application that it is of there; None for a VM."""
     recovering: bool = True
-    """Whether VMs were registered anew since the holder, as far as is known; else it was removed beside its VMs."""
+    """Whether VMs were registered anew since the holder, and the recovery may go on; else it was removed on purpose."""
 
     @property
     def restored(self) -> bool:
         """Whether it is a group or a service, which a restore from this capture would not bring back."""
         return self.ref.kind in CAPTURED_KINDS
-
-
-@dataclass(slots=True)
-class _Held:
-    """The newest capture that holds an object."""
-
-    by: Candidate
-    removed: bool = False
-    """Whether a later capture shows that it was removed while its VMs stayed."""
 
 
 def fewer(lacks: Iterable[Lack]) -> Sequence[Lack]:
@@ -55,47 +59,70 @@ def fewer(lacks: Iterable[Lack]) -> Sequence[Lack]:
 
 def lacks_of(candidates: Iterable[Candidate]) -> Mapping[CaptureRef, Sequence[Lack]]:
     """Return what each capture lacks of what the earlier ones of its cluster among these hold."""
-    lacks, held_in = dict["CaptureRef", "Sequence[Lack]"](), defaultdict[str, dict[ObjectRef, _Held]](dict)
+    by_cluster = defaultdict[str, list["Candidate"]](list)
     for candidate in sorted(candidates, key=lambda candidate: (candidate.started, str(candidate.ref))):
-        holds, held = candidate.holds(), held_in[candidate.cluster]
-        lacks[candidate.ref] = list(_lacking(candidate, holds, held))
-        held |= {ref: _Held(candidate) for ref in holds}
-    return lacks
+        by_cluster[candidate.cluster].append(candidate)
+    lacks = {candidate.ref: list[Lack]() for captures in by_cluster.values() for candidate in captures}
+    waiting: _Waiting = set()
+    spells = [spell for captures in by_cluster.values() for spell in spells_of(captures)]
+    for spell in sorted(spells, key=lambda spell: not spell.own):
+        for absence, recovering in _judged(spell, waiting):
+            capture = absence.capture.ref
+            application = spell.holder.objects.get(spell.ref)
+            lack = Lack(ref=spell.ref, holder=spell.holder.ref, application=application, recovering=recovering)
+            lacks[capture].append(lack)
+            if lack.restored and recovering and spell.own:
+                waiting.add((capture, spell.ref.namespace))
+    return {ref: sorted(of_capture, key=lambda lack: lack.ref) for ref, of_capture in lacks.items()}
 
 
-def _lacking(candidate: Candidate, holds: Collection[ObjectRef], held: Mapping[ObjectRef, _Held]) -> Iterator[Lack]:
-    neighbours = dict["CaptureRef", "Mapping[str, Sequence[bool]]"]()
-    for ref in sorted(held.keys() - holds):
-        before = held[ref].by
-        application = before.objects.get(ref)
-        own = [(ref.namespace, name) for name in application.vms] if application else []
-        if not _is_about(candidate, ref, own):
-            continue
-        if before.ref not in neighbours:
-            neighbours[before.ref] = _by_namespace(before, candidate)
-        known = [same for name in own if (same := _same(before, candidate, name)) is not None]
-        compared = known or neighbours[before.ref].get(ref.namespace, ())
-        stayed = bool(compared) and all(compared)
-        yield Lack(ref=ref, holder=before.ref, application=application, recovering=not (stayed or held[ref].removed))
-        held[ref].removed |= bool(known) and stayed
+def unreached(chosen: Candidate, candidates: Iterable[Candidate]) -> set[str]:
+    """Return the namespaces of a capture of which earlier captures have to be read, to see what it lacks.
+
+    In each, a capture has to be reached that holds groups or services, and other VirtualMachines of the same names.
+    """
+    earlier = [each for each in candidates if each.started < chosen.started and each.cluster == chosen.cluster]
+    return {namespace for namespace in chosen.namespaces if not _is_reached(namespace, chosen, earlier)}
 
 
-def _is_about(candidate: Candidate, ref: ObjectRef, own: Iterable[VmName]) -> bool:
-    """Say whether the capture shows that an object was not there, or left it out and holds VMs of it."""
-    was_away = ref.namespace in candidate.namespaces and ref not in candidate.existing
-    return was_away or any(name in candidate.vms for name in own)
+def _is_reached(namespace: str, chosen: Candidate, earlier: Iterable[Candidate]) -> bool:
+    of_namespace = [each for each in earlier if namespace in each.namespaces]
+    vms = {name: uid for name, uid in chosen.uids.items() if name[0] == namespace}
+    return len(of_namespace) >= _EARLIER and (not vms or any(_is_before(each, namespace, vms) for each in of_namespace))
 
 
-def _by_namespace(before: Candidate, after: Candidate) -> Mapping[str, Sequence[bool]]:
-    """Return for each VM that both know, by namespace, whether it is the same VirtualMachine still."""
-    same = defaultdict[str, list[bool]](list)
-    for name in before.uids.keys() & after.uids.keys():
-        same[name[0]].append(_same(before, after, name) is True)
-    return same
+def _is_before(capture: Candidate, namespace: str, vms: Mapping[VmName, str]) -> bool:
+    """Say whether a capture is of the time before the VMs of a namespace were registered anew, and holds anything."""
+    stayed = any(uid and capture.uids.get(name) == uid for name, uid in vms.items())
+    return not stayed and any(ref.namespace == namespace for ref in capture.objects)
 
 
-def _same(before: Candidate, after: Candidate, name: VmName) -> bool | None:
-    """Say whether a VM is the same VirtualMachine still; None where it is not there, False where that is not known."""
-    if name not in before.uids or name not in after.uids:
-        return None
-    return bool(before.uids[name]) and before.uids[name] == after.uids[name]
+def _judged(spell: Spell, waiting: _Waiting) -> Iterator[tuple[Absence, bool]]:
+    """Yield each absence, and whether the object may come back with the recovery that the capture was taken during."""
+    ended = _ended(spell, waiting)
+    removed = False
+    for absence in spell.absences:
+        recovering = not (removed or absence.stayed or (absence.may_have_ended and absence.uids in ended))
+        yield absence, recovering
+        removed |= not recovering and absence.witnesses is not Witnesses.OTHERS
+
+
+def _ended(spell: Spell, waiting: _Waiting) -> Collection[frozenset[tuple[VmName, str]]]:
+    """Return the UIDs of the VMs whose recovery has ended without the object."""
+    shown = Counter(
+        absence.uids
+        for absence in spell.absences
+        if absence.may_have_ended and _others_are_back(absence, spell, waiting)
+    )
+    return {uids for uids, captures in shown.items() if captures >= _AFTER_A_RECOVERY and not spell.came_back(uids)}
+
+
+def _others_are_back(absence: Absence, spell: Spell, waiting: _Waiting) -> bool:
+    """Say whether a capture holds groups or services of the witnesses, of neighbours all that earlier ones hold."""
+    capture, namespace = absence.capture, spell.ref.namespace
+    applications = [application for ref, application in capture.objects.items() if ref.namespace == namespace]
+    if absence.witnesses is Witnesses.OWN:
+        witnesses = {name for (_, name), _ in absence.uids}
+        return any(not witnesses.isdisjoint(application.vms) for application in applications)
+    waits = absence.witnesses is Witnesses.NEIGHBOURS and (capture.ref, namespace) in waiting
+    return bool(applications) and not waits

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.unit.captures.matching.builders import SHOP, capture, service
-from velero_vmservice.captures.matching.shortfall import fewer, lacks_of
+from velero_vmservice.captures.matching.shortfall import fewer, lacks_of, unreached
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 
 if TYPE_CHECKING:
@@ -74,3 +77,84 @@ def test_a_vm_that_was_removed_speaks_against_no_restore() -> None:
     again = capture(2, {"db": "2"}, BOTH)
     first = capture(1, OLD, BOTH)
     assert [len(fewer(lacks_of([first, later])[later.ref])) for later in (scaled, again)] == [0, 1]
+
+
+FRONT_AND_ADMIN = {"front": ("web",), "admin": ("web",)}
+FRONT_ALONE = {"front": ("web",)}
+ADMIN = service("admin")
+
+
+def recovering_each(*captures: Candidate) -> list[list[bool]]:
+    """Return of each capture, in order of time, whether what it lacks may come back with a recovery."""
+    lacks = lacks_of(captures)
+    return [[lack.recovering for lack in lacks[each.ref]] for each in captures]
+
+
+def test_what_two_captures_of_recovered_vms_lack_was_removed_on_purpose() -> None:
+    later = [capture(minute, {"web": "2"}, FRONT_ALONE) for minute in (2, 3, 4)]
+    assert recovering_each(capture(1, {"web": "1"}, FRONT_AND_ADMIN), *later) == [[], [False], [False], [False]]
+
+
+def test_a_single_capture_of_recovered_vms_may_be_of_the_recovery() -> None:
+    during, after = capture(2, {"web": "2"}), capture(3, {"web": "2"}, FRONT_ALONE)
+    assert recovering_each(capture(1, {"web": "1"}, FRONT_AND_ADMIN), during, after) == [[], [True, True], [True]]
+
+
+def test_what_comes_back_later_was_away_during_the_recovery() -> None:
+    slow = [capture(minute, {"web": "2"}, FRONT_ALONE) for minute in (2, 3, 4)]
+    back = capture(5, {"web": "2"}, FRONT_AND_ADMIN)
+    assert recovering_each(capture(1, {"web": "1"}, FRONT_AND_ADMIN), *slow, back) == [[], [True], [True], [True], []]
+
+
+def test_another_recovery_has_to_end_by_itself_unless_the_object_was_removed_before() -> None:
+    first = capture(1, {"web": "1"}, FRONT_AND_ADMIN)
+    assert recovering_each(first, capture(2, {"web": "2"}, FRONT_ALONE), capture(3, {"web": "3"}, FRONT_ALONE)) == [
+        [],
+        [True],
+        [True],
+    ]
+    ended = [capture(minute, {"web": "2"}, FRONT_ALONE) for minute in (2, 3)]
+    assert recovering_each(first, *ended, capture(4, {"web": "3"})) == [[], [False], [False], [False, True]]
+
+
+def test_services_of_other_vms_do_not_end_the_recovery_of_an_application() -> None:
+    others = [capture(minute, NEW, {"back": ("db",)}) for minute in (2, 3, 4)]
+    assert recovering_each(capture(1, OLD, BOTH), *others) == [[], [True], [True], [True]]
+    away = [capture(minute, {"db": "2"}, {"back": ("db",)}) for minute in (2, 3, 4)]
+    lacks = lacks_of([capture(1, OLD, BOTH), *away])
+    assert [lack.recovering for each in away for lack in lacks[each.ref] if lack.ref == FRONT] == [True] * 3
+
+
+def test_a_service_without_vms_is_waited_for_as_long_as_applications_of_the_namespace_are() -> None:
+    before = capture(1, OLD, {**BOTH, "alone": ()})
+    assert recovering_each(before, *(capture(minute, NEW, {"back": ("db",)}) for minute in (2, 3))) == [
+        [],
+        [True, True],
+        [True, True],
+    ]
+    assert recovering_each(before, *(capture(minute, NEW, BOTH) for minute in (2, 3))) == [[], [False], [False]]
+
+
+def test_an_application_that_others_replaced_is_not_waited_for() -> None:
+    blue = [capture(minute, {"blue": "1"}, {"sky": ("blue",)}) for minute in (2, 3)]
+    lacks = lacks_of([capture(1, {"web": "1"}, FRONT_ALONE), *blue])
+    assert {lack.recovering for each in blue for lack in lacks[each.ref]} == {False}
+
+
+@pytest.mark.parametrize("uid", ["", "2"])
+def test_captures_of_another_cluster_end_no_recovery(uid: str) -> None:
+    elsewhere = replace(capture(3, {"web": uid}, FRONT_ALONE), cluster="elsewhere")
+    during = capture(2, {"web": uid}, FRONT_ALONE)
+    assert recovering_each(capture(1, {"web": "1"}, FRONT_AND_ADMIN), during, elsewhere) == [[], [True], []]
+
+
+def test_captures_are_read_until_one_of_each_namespace_is_of_other_vms() -> None:
+    chosen = capture(100, {"web": "2"})
+    stayed = [capture(minute, {"web": "2"}, FRONT_ALONE) for minute in range(50, 99)]
+    before = [capture(minute, {"web": "1"}, FRONT_ALONE) for minute in range(20)]
+    assert unreached(chosen, stayed) == {SHOP}
+    assert unreached(chosen, [*stayed, capture(1, {"web": "1"})]) == {SHOP}, "a capture of nothing tells nothing"
+    assert unreached(chosen, [*stayed, before[0]]) == set()
+    assert unreached(chosen, before[1:]) == {SHOP}, "removed services may be in some more"
+    elsewhere = [replace(each, namespaces={"elsewhere"}) for each in before]
+    assert unreached(chosen, [*stayed, *elsewhere[1:]]) == {SHOP}
