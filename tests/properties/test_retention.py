@@ -37,6 +37,8 @@ def candidates(draw: st.DrawFn) -> Sequence[Candidate]:
                 written=started + timedelta(minutes=draw(st.integers(0, 3000))),
                 sealed=draw(st.booleans() | st.just(value=True)),
                 known=draw(st.booleans() | st.just(value=True)),
+                whole=draw(st.booleans() | st.just(value=True)),
+                bucket=draw(st.sampled_from([("s3", "ours"), ("s3", "theirs")])),
                 cluster=draw(st.sampled_from(["here", "there"])),
                 job=draw(st.sampled_from(["gold", "silver"])),
                 namespaces=frozenset({draw(st.sampled_from(["shop", "mail"]))}),
@@ -69,7 +71,7 @@ def left(captures: Sequence[Candidate], rules: Rules) -> list[Candidate]:
 def holds(each: Candidate, parts: frozenset[str], *judgements: Judgement | None) -> bool:
     """Whether a capture that can be restored holds all of an application, VMs included, with one of these verdicts."""
     held = any(parts <= others and judged in judgements for others, judged in each.applications.items())
-    return each.sealed and each.known and held
+    return each.usable and held
 
 
 BESIDE = {
@@ -102,8 +104,8 @@ def test_the_last_capture_of_each_verdict_or_a_better_one_stays_whatever_the_rul
 ) -> None:
     kept = left(captures, rules)
     for each in captures:
-        for parts, judgement in each.applications.items() if each.sealed and each.known else ():
-            same = [other for other in kept if other.cluster == each.cluster]
+        for parts, judgement in each.applications.items() if each.usable else ():
+            same = [other for other in kept if other.origin == each.origin]
             assert any(holds(other, parts, *BESIDE[judgement]) for other in same)
 
 
@@ -129,7 +131,7 @@ def test_what_is_young_restored_or_not_meant_stays(captures: Sequence[Candidate]
             or each.being_restored
             or not each.meant
             or (each.restore_stale and each.sealed)
-            or (each.sealed and not each.known)
+            or (each.sealed and not (each.known and each.whole))
         ):
             assert each.ref in kept
 
@@ -138,7 +140,7 @@ def test_what_is_young_restored_or_not_meant_stays(captures: Sequence[Candidate]
 def test_as_many_of_each_series_stay_as_asked_for(captures: Sequence[Candidate], rules: Rules) -> None:
     kept = left(captures, rules)
     for series in {each.series for each in captures}:
-        whole = [each for each in captures if each.series == series and each.sealed and each.known]
+        whole = [each for each in captures if each.series == series and each.usable]
         assert sum(each in kept for each in whole) >= min(rules.keep_last, len(whole))
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, restore, service, vm
+from tests.fakes.store import MemoryStore
+from tests.unit.builders import NAMESPACE, obj, restore, service, vm
 from tests.unit.captures.scenes import GOLD, HOUR, NIGHTLY, taken_twice
 from velero_vmservice.documents import digest
 from velero_vmservice.errors import Forbidden, Unavailable
@@ -149,3 +150,34 @@ def test_help_says_what_is_left_to_velero(command: CommandLine) -> None:
     ran = command("captures", "prune", "-h")
     assert "left to Velero's retention" in " ".join(ran.out.split())
     assert "  velero-vmservice captures prune --older-than 90d --keep-last 7 --delete\n" in ran.out
+
+
+def test_a_capture_whose_documents_are_gone_replaces_none(world: World, command: CommandLine) -> None:
+    newest = max(capture for capture in captures(world) if capture.startswith("vadp/gold/"))
+    objects = list(world.store.list(f"{newest}/objects/"))
+    for key in objects:
+        world.store.delete(key)
+    ran = command(*OLD, "--delete")
+    assert objects
+    assert f"vadp/{GOLD}" in captures(world)
+    assert "kept: 1 capture: it is among the last of its VADP job and namespaces" in ran.lines
+    world.clock.advance(100 * 24 * HOUR)
+    kept = "kept: 1 capture: documents that its seal names are not there (`captures verify` names them)"
+    assert kept in command(*OLD, "--delete").lines
+    assert newest in captures(world)
+
+
+def test_a_capture_in_another_bucket_replaces_none(world: World, command: CommandLine) -> None:
+    other = MemoryStore()
+    other.endpoint = "https://s3.other.example.com"
+    other.now = world.clock.now
+    for key in list(world.store.list("vadp/")):
+        if f"vadp/{GOLD}/" not in key:
+            body = world.store.get(key)
+            other.put(key, body, sha256=digest(body))
+            world.store.delete(key)
+    world.cluster.seed(obj("BackupStorageLocation", "dr", api="velero.io/v1", namespace="velero"))
+    world.locations.stores |= {"dr": other}
+    ran = command(*OLD, "--keep-last", "0", "--delete")
+    assert "no capture is to be deleted" in ran.lines
+    assert f"vadp/{GOLD}" in captures(world)

@@ -70,6 +70,17 @@ def test_the_capture_of_a_restore_that_waits_stays(scene: Scene) -> None:
     assert scene.command(*PRUNE, "-o", "name").lines == [str(scene.older)]
 
 
+def test_the_capture_of_a_restore_that_begins_between_list_and_removal_stays(scene: Scene) -> None:
+    pruning = scene.world.app.capture_pruning
+    survey = pruning.survey(RULES, Filter())
+    stopped(scene)
+    removals = [pruning.remove(judged) for judged in survey.removable]
+    assert [str(error) for removal in removals for error in removal.refused.values()] == [
+        f"a restore of capture {scene.older} has begun since the captures were listed"
+    ]
+    assert is_kept(scene, scene.older)
+
+
 def test_a_restore_that_was_stopped_keeps_its_capture_until_it_has_been_repeated_to_its_end(scene: Scene) -> None:
     stopped(scene)
     scene.world.clock.advance(3 * DAY)

@@ -1,8 +1,9 @@
 """Which captures of the command may be removed: a decision on what was listed and sealed, without asking anything.
 
-A capture is kept for an application as long as no newer one holds that application whole, with all of its VMs, and
-judges it no worse. This depends neither on age nor on how many are kept, so that what is kept for an application is
-kept by every rule, and what one run keeps for that reason the next one keeps too.
+A capture is kept for an application as long as no newer one of the same cluster, in the same bucket, holds that
+application whole, with all of its VMs, and judges it no worse. Clusters that cannot be told apart, because an earlier
+release wrote their seals, usually have a bucket each. This depends neither on age nor on how many are kept, so that
+what is kept for an application is kept by every rule, and what one run keeps for that reason the next one keeps too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ Parts = frozenset[str]
 Applications = Mapping[Parts, Judgement | None]
 """The verdict on each application; None where there is none: for a VM alone, and from an earlier release."""
 
+Origin = tuple[tuple[str, str], str]
+"""A bucket and a cluster."""
+
 
 class Verdict(Enum):
     """What becomes of a capture, and why."""
@@ -45,6 +49,7 @@ class Verdict(Enum):
     BEING_RESTORED = "a restore of it has not ended"
     RESTORE_STALE = "a restore of it has not ended, of which nothing was stored for a week"
     SEAL_UNUSABLE = "its seal cannot be used, so that what it holds is not known"
+    INCOMPLETE = "documents that its seal names are not there (`captures verify` names them)"
     READ_ONLY = "its location is ReadOnly"
 
     @property
@@ -64,8 +69,12 @@ class Candidate:
     sealed: bool
     known: bool = True
     """Whether what it holds is known: its seal could be read."""
+    whole: bool = True
+    """Whether every document that its seal names is there."""
+    bucket: tuple[str, str] = ("", "")
+    """Endpoint, and bucket with prefix, that it lies in: a copy in another bucket replaces none."""
     cluster: str = ""
-    """UID of namespace kube-system of the cluster that was captured; one cluster's captures replace no other's."""
+    """UID of namespace kube-system of the cluster that was captured."""
     of_meant_cluster: bool = True
     job: str = ""
     namespaces: frozenset[str] = frozenset()
@@ -78,9 +87,19 @@ class Candidate:
     read_only: bool = False
 
     @property
-    def series(self) -> tuple[str, str, frozenset[str]]:
-        """The captures that it is counted among: those of one cluster, one VADP job and the same namespaces."""
-        return self.cluster, self.job, self.namespaces
+    def usable(self) -> bool:
+        """Whether an application could be restored from it, as far as the list of documents shows."""
+        return self.sealed and self.known and self.whole
+
+    @property
+    def origin(self) -> Origin:
+        """Its bucket and its cluster: captures replace others of the same origin alone."""
+        return self.bucket, self.cluster
+
+    @property
+    def series(self) -> tuple[Origin, str, frozenset[str]]:
+        """The captures that it is counted among: those of one origin, one VADP job and the same namespaces."""
+        return self.origin, self.job, self.namespaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +130,7 @@ def _verdict(
         (each.read_only, Verdict.READ_ONLY),
         (not each.sealed, Verdict.UNFINISHED),
         (not each.known, Verdict.SEAL_UNUSABLE),
+        (not each.whole, Verdict.INCOMPLETE),
         (now - each.started < rules.older_than, Verdict.NOT_EXPIRED),
         (each.ref in last, Verdict.AMONG_LAST),
         (each.ref in good, Verdict.LAST_GOOD),
@@ -124,9 +144,9 @@ def _order(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _last_of_series(newest_first: Sequence[Candidate], keep: int) -> frozenset[CaptureRef]:
-    series = defaultdict[tuple[str, str, frozenset[str]], list["CaptureRef"]](list)
+    series = defaultdict[tuple[Origin, str, frozenset[str]], list["CaptureRef"]](list)
     for each in newest_first:
-        if each.sealed and each.known:
+        if each.usable:
             series[each.series].append(each.ref)
     return frozenset(ref for refs in series.values() for ref in refs[:keep])
 
@@ -134,11 +154,11 @@ def _last_of_series(newest_first: Sequence[Candidate], keep: int) -> frozenset[C
 def _kept_for_applications(newest_first: Sequence[Candidate]) -> frozenset[CaptureRef]:
     """Return the captures with an application that no newer capture holds whole and judges no worse."""
     kept = set["CaptureRef"]()
-    newer_of = defaultdict[str, list[tuple[Parts, Judgement | None]]](list)
+    newer_of = defaultdict[Origin, list[tuple[Parts, Judgement | None]]](list)
     for each in newest_first:
-        if not (each.sealed and each.known):
+        if not each.usable:
             continue
-        applications, newer = each.applications.items(), newer_of[each.cluster]
+        applications, newer = each.applications.items(), newer_of[each.origin]
         if any(not _held(parts, judgement, newer) for parts, judgement in applications):
             kept.add(each.ref)
         newer += [entry for entry in applications if entry not in newer]

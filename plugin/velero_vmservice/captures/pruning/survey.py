@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from velero_vmservice.archive.findings import Verdict as Judgement
 from velero_vmservice.archive.pruning.decision import ENDED_PHASES
 from velero_vmservice.archive.pruning.stored_runs import Area, runs_of
-from velero_vmservice.archive.pruning.survey import remove_documents
+from velero_vmservice.archive.pruning.survey import Removal, remove_documents
 from velero_vmservice.archive.pruning.unended import unended_restores
 from velero_vmservice.captures.contents import applications
 from velero_vmservice.captures.pruning.retention import Candidate, Verdict, decide
 from velero_vmservice.captures.selection import Entry, entries
-from velero_vmservice.errors import NotFound, VmServiceError
+from velero_vmservice.errors import Conflict, NotFound, VmServiceError
 from velero_vmservice.kube.manifest import RESTORE, VIRTUAL_MACHINE
 from velero_vmservice.velero.runs import CaptureRef, Maker
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from velero_vmservice.archive.findings import ApplicationVerdict
-    from velero_vmservice.archive.pruning.survey import Removal
     from velero_vmservice.archive.pruning.unended import UnendedRestore
+    from velero_vmservice.archive.schema import Seal
     from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.captures.catalogue import Catalogue, StoredCapture
     from velero_vmservice.captures.pruning.retention import Applications, Parts, Rules
@@ -106,8 +106,15 @@ class CapturePruning:
         )
 
     def remove(self, judged: JudgedCapture) -> Removal:
-        """Remove a capture's documents, its seal last; never raises for a document."""
+        """Remove a capture's documents, its seal last, unless a restore of it has begun meanwhile; never raises."""
         capture = judged.entry.capture
+        try:
+            unended = self._unended([capture], self._clock.now())[_place(capture.store)]
+        except VmServiceError as error:
+            return Removal(removed=0, refused={capture.where: error})
+        if judged.verdict is Verdict.EXPIRED and any(restore.reads(capture.run.prefix) for restore in unended):
+            begun = Conflict(f"a restore of {capture} has begun since the captures were listed")
+            return Removal(removed=0, refused={capture.where: begun})
         return remove_documents(
             capture.store, [document.key for document in capture.documents], index={capture.run.seal_key}
         )
@@ -149,6 +156,8 @@ def _candidate(
         written=capture.written,
         sealed=capture.sealed and not isinstance(entry.fault, NotFound),
         known=entry.fault is None,
+        whole=seal is None or _sealed_keys(seal) <= {document.key for document in capture.documents},
+        bucket=_place(capture.store),
         cluster=entry.cluster_id or clusters.own,
         of_meant_cluster=clusters.is_surely(entry.cluster_id),
         job=entry.job,
@@ -159,6 +168,10 @@ def _candidate(
         restore_stale=restore_stale,
         read_only=capture.store.read_only,
     )
+
+
+def _sealed_keys(seal: Seal) -> frozenset[str]:
+    return frozenset(sealed.key for sealed in (*seal.objects, *seal.namespaces))
 
 
 def _applications(entry: Entry) -> Applications:
