@@ -169,8 +169,10 @@ class Catalogue:
             return named
         if named.meant:
             places = ", ".join(capture.where for capture in named.meant)
+            options = " or ".join(sorted({f"--location {capture.run.location}" for capture in named.meant}))
             raise InvalidItem(
-                f"several captures are named {reference}: {places}", hint="name the location of the one that is meant"
+                f"several captures are named {reference}: {places}",
+                hint=f"name the location of the one that is meant: {options}",
             )
         if listing.unread:
             raise listing.unread[0]

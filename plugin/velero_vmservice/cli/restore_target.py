@@ -77,8 +77,7 @@ def of_capture(
     """Return the restore that a capture would get; raises as `target`."""
     ref = capture_of(plugin, choice, mapping)
     manifest = _manifest(ref.name, settings.velero_namespace, mapping, choice)
-    options = ("--from-cluster", choice.from_cluster) if choice.from_cluster else ()
-    return manifest, replace(RestoreRun.read(manifest, capture=ref), options=options)
+    return manifest, replace(RestoreRun.read(manifest, capture=ref), where=choice.where)
 
 
 def connect(

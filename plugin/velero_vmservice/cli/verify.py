@@ -14,7 +14,7 @@ import click
 from velero_vmservice.cli import access, options, restore_target
 from velero_vmservice.cli.access import live
 from velero_vmservice.cli.captures.naming import CaptureName, capture_names
-from velero_vmservice.cli.captures.view import named_capture
+from velero_vmservice.cli.captures.view import location, named_capture
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import OnceOption, examples, namespace_mapping, table_output
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
@@ -59,6 +59,7 @@ _CODES: Final = {Verdict.DIFFERS: ExitCode.FAILED, Verdict.NOT_YET: ExitCode.NOT
     shell_complete=live(RESTORE),
     help="Of this Velero restore: its backup, mapping and selection.",
 )
+@location
 @namespace_mapping
 @click.option("--connect", is_flag=True, help="Connect to each TCP port of the load balancers, from here.")
 @options.timeout
@@ -67,6 +68,7 @@ def verify(
     capture: str | None,
     *,
     restore: str | None,
+    location: str,
     mapping: Mapping[str, str],
     connect: bool,
     timeout: float | None,
@@ -81,7 +83,7 @@ def verify(
     """
     restore_target.demand_one(capture, restore, mapping, option="--restore", what="CAPTURE")
     settings, plugin = access.connect()
-    ref = named_capture(plugin, capture).ref if capture is not None else None
+    ref = named_capture(plugin, capture, location=location).ref if capture is not None else None
     wanted = restore_target.restore_of(plugin, settings, ref.name if ref else None, restore, mapping)
     run = RestoreRun.read(wanted, capture=ref)
     replays = plugin.backup_objects.replayed(run, run.spec)

@@ -237,11 +237,10 @@ def _check(run: RestoreRun, vm: VmResult) -> str:
 
 
 def _status(run: RestoreRun) -> str:
-    if run.capture is not None:
-        target = f"--from {shlex.quote(str(run.capture))}"
-    else:
-        target = f"--restore {shlex.quote(run.name)}" if run.of_velero else shlex.quote(run.backup)
-    return f"velero-vmservice registration status {target}"
+    of_velero = run.of_velero and run.capture is None
+    return shlex.join(
+        ("velero-vmservice", "registration", "status", *(("--restore", run.name) if of_velero else run.source))
+    )
 
 
 def _names(vms: Iterable[VmResult]) -> str:

@@ -89,6 +89,8 @@ class RestoreRun:
 
     objects: frozenset[ObjectRef] | None = None
     """The captured objects that the command line chose; None for all that the filters of the spec leave in."""
+    where: tuple[str, ...] = ()
+    """The options beside `--from` that say which capture is meant."""
     options: tuple[str, ...] = ()
     """What else the command was given that made this run, to be given again."""
 
@@ -121,6 +123,11 @@ class RestoreRun:
         )
 
     @property
+    def source(self) -> tuple[str, ...]:
+        """What names the capture on the command line: `--from` with what belongs to it, or the Backup."""
+        return ("--from", str(self.capture), *self.where) if self.capture else (self.backup,)
+
+    @property
     def again(self) -> str:
         """The command that continues this restore: it verifies existing objects and stores results and a report."""
         command = ("velero-vmservice", "restore")
@@ -128,8 +135,7 @@ class RestoreRun:
             return shlex.join((*command, "--resume", self.name, *self.options))
         mappings = (f"{source}:{target}" for source, target in self.namespace_mapping.items())
         mapped = [text for mapping in mappings for text in ("--namespace-mapping", mapping)]
-        source = ("--from", str(self.capture)) if self.capture else (self.backup,)
-        return shlex.join((*command, *source, *mapped, *self.options))
+        return shlex.join((*command, *self.source, *mapped, *self.options))
 
     @property
     def report_command(self) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, obj, vm
+from tests.unit.builders import NAMESPACE, obj, vm, vsphere_namespace
 from tests.unit.captures.scene import FRONT, OTHER, TIER
 from tests.unit.cli.capture_scene import NEW, Scene
 from velero_vmservice.kube.manifest import compact_time
@@ -153,6 +154,25 @@ def test_the_plan_of_a_match_is_of_the_capture_that_a_restore_would_refuse(scene
     assert ran.err.splitlines()[-1] == f"note: to restore capture {taken}, give --allow-fewer-objects"
 
 
+@pytest.mark.parametrize("named", ["latest", "nightly"])
+def test_registervm_is_called_for_the_vms_of_a_capture_of_a_recovery_only_if_that_is_allowed(
+    scene: Scene, named: str
+) -> None:
+    scene.world.settings = scene.world.settings.model_copy(update={"velero_namespace": "velero"})
+    scene.world.cluster.seed(vsphere_namespace())
+    taken = scene.take_during_recovery()
+    trigger = ("registration", "trigger", "--from", named)
+    refused = scene.command(*trigger, "-n", "shop", "web-1", "--yes")
+    assert refused.code == 3
+    assert f"capture {taken} holds fewer objects than before" in refused.err
+    accept = " ".join((*trigger, "--allow-fewer-objects", "-n", "shop", "web-1", "--yes"))
+    assert refused.err.splitlines()[-1].endswith(f"or accept this one: `velero-vmservice {accept}`")
+    assert scene.command(*accept.split()).code == 0
+    status = scene.command("registration", "status", "--from", named)
+    assert f"note: capture {taken} holds less than before" in status.err
+    assert status.code == 0
+
+
 def test_a_capture_is_named_only_where_it_holds_all_that_is_lacked(scene: Scene) -> None:
     scene.world.cluster.seed(TIER)
     scene.come_back(NEW)
@@ -194,6 +214,19 @@ def test_the_latest_capture_of_an_application_is_one_that_holds_it(scene: Scene,
     ran = scene.restore("--from", "latest", *part, "--yes")
     assert (ran.code, started_of_the_report(scene)) == (0, scene.newer.started)
     assert f"note: capture {other} is passed over: it does not hold {part[1]}\n" in ran.err
+
+
+@pytest.mark.parametrize("named", ["latest", "nightly", "match"])
+@pytest.mark.parametrize(("minutes", "remarked"), [(4, False), (-4, False), (6, True), (-60, True)])
+def test_a_capture_of_a_host_whose_clock_is_wrong_is_a_remark(
+    scene: Scene, named: str, minutes: int, *, remarked: bool
+) -> None:
+    store, clock = scene.world.store, scene.world.clock
+    store.now = lambda: clock.now() + timedelta(minutes=minutes)
+    taken = scene.world.take(NEW).ref
+    ran = scene.restore("--from", named, "--dry-run")
+    assert ran.code == 0
+    assert (f"note: capture {taken} was sealed at {taken.started} by its host's clock and at " in ran.err) is remarked
 
 
 def test_a_newer_capture_without_a_seal_is_passed_over_with_a_remark(scene: Scene) -> None:

@@ -56,6 +56,8 @@ class MatchRequest:
     """Whether what a capture lacks is asked for."""
     from_cluster: str = ""
     """Captures of the cluster with this id, or of `any`; of the connected one without it."""
+    location: str = ""
+    """Captures in the bucket of this location; '' for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +126,14 @@ class CaptureChoice:
             passed_over=[*_passed_over(newest, known, applications), *_not_compared(newest.ref, reader.unread(short))],
         )
 
-    def lacks(self, capture: StoredCapture, namespaces: Collection[str] = ()) -> Sequence[Lack]:
+    def lacks(self, capture: StoredCapture, namespaces: Collection[str] = (), *, location: str = "") -> Sequence[Lack]:
         """Return what a sealed capture does not hold, though one of those before it does; raises as catalogues do.
 
         Of a capture that cannot be read nothing is known: what is wrong with it is said where it is restored.
         """
         own = tuple(namespaces or selection.namespaces(capture))
-        alike = [each for each in _sealed(self._catalogue.list().captures, own) if each.ref != capture.ref]
+        captures = self._catalogue.list(location=location).captures
+        alike = [each for each in _sealed(captures, own) if each.ref != capture.ref]
         later = [each for each in alike if each.run.started > capture.run.started][-LATER:]
         earlier = [each for each in alike if each.run.started < capture.run.started]
         part = Part(namespaces=own, clusters=self._catalogue.clusters(ANY))
@@ -166,7 +169,7 @@ class CaptureChoice:
         They are read the newest first, until one fits and enough before it are known; `read` is told how many of how
         many have been. Raises `NotFound` if there is none, and what cluster and catalogue raise.
         """
-        listing = self._catalogue.list()
+        listing = self._catalogue.list(location=request.location)
         sealed, clusters = _sealed(listing.captures, request.namespaces), self._catalogue.clusters(request.from_cluster)
         part = Part(namespaces=request.namespaces, application=request.application, clusters=clusters)
         reader = CaptureReader(sealed, part, most=MOST_COMPARED)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from velero_vmservice.archive.schema import moment
 from velero_vmservice.captures.applications import ObjectName
 from velero_vmservice.captures.matching import ranking
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH, MatchRequest
 from velero_vmservice.captures.matching.evidence import Fit, counted
+from velero_vmservice.cli.captures import view
 from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import cluster, lack_clause, named_capture, remark_lacks
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import OnceOption, from_cluster, namespaces_option
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import InvalidItem, NotRestorable
+from velero_vmservice.kube.manifest import compact_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+"""So much is more than clocks that are kept, and the writing of a seal, account for."""
 _NONE_FITS: Final = "no capture is known to fit the VMs that are registered"
 
 
@@ -45,9 +51,17 @@ class Chosen:
     """Whether nothing is restored, so that what the capture lacks is no more than a remark."""
     from_cluster: str = ""
     """UID of namespace kube-system of the cluster that was captured, or `any`; '' for the connected one."""
+    location: str = ""
+    """The BackupStorageLocation whose bucket it lies in; '' for any."""
     namespaces: tuple[str, ...] = ()
     objects: tuple[ObjectName, ...] = ()
     applications: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The options beside `--from` that say which capture is meant."""
+        named = (("--from-cluster", self.from_cluster), ("--location", self.location))
+        return tuple(text for option in named if option[1] for text in option)
 
     @property
     def may_change(self) -> bool:
@@ -74,6 +88,14 @@ class Chosen:
         return bool(self.namespaces or self.objects or self.applications)
 
 
+allow_fewer_objects = click.option(
+    "--allow-fewer-objects",
+    "allow_fewer",
+    is_flag=True,
+    help="Take a capture that lacks what an earlier one holds, though it may have been taken during a recovery.",
+)
+
+
 def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
     """Give a command the options that choose a capture and a part of it, which it gets as the argument `choice`."""
 
@@ -88,13 +110,9 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
         help="Read this capture: NAME, NAME/TIME, `latest`, or `match` for the one that fits the registered VMs best.",
     )
     @click.option("--allow-newer", is_flag=True, help="Let `--from match` take a capture that is newer than its VMs.")
-    @click.option(
-        "--allow-fewer-objects",
-        "allow_fewer",
-        is_flag=True,
-        help="Take a capture that lacks what an earlier one holds, though it may have been taken during a recovery.",
-    )
+    @allow_fewer_objects
     @from_cluster
+    @view.location
     @namespaces_option("Only objects of this namespace; repeatable. All without it.")
     @click.option(
         "--object",
@@ -118,6 +136,7 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
         allow_newer: bool,
         allow_fewer: bool,
         from_cluster: str,
+        location: str,
         namespaces: tuple[str, ...],
         objects: tuple[ObjectName, ...],
         applications: tuple[str, ...],
@@ -128,19 +147,26 @@ def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
             allow_newer=allow_newer,
             allow_fewer=allow_fewer,
             from_cluster=from_cluster,
+            location=location,
             namespaces=namespaces,
             objects=objects,
             applications=applications,
         )
         if allow_newer and capture != MATCH:
             raise WrongUsage("--allow-newer is about --from match alone", hint="leave it out: a capture is named")
-        if allow_fewer and not capture:
-            raise WrongUsage("--allow-fewer-objects is about --from alone", hint="leave it out")
-        if from_cluster and not capture:
-            raise WrongUsage("--from-cluster is about --from alone", hint="leave it out: no capture is named")
+        if not capture:
+            demand_capture(allow_fewer_objects=allow_fewer, from_cluster=from_cluster, location=location)
         return command(choice=choice, **others)
 
     return called
+
+
+def demand_capture(**options: str | bool) -> None:
+    """Raise `WrongUsage` for options that say which capture is meant, where no capture is named."""
+    for option, value in options.items():
+        if value:
+            name = option.replace("_", "-")
+            raise WrongUsage(f"--{name} is about --from alone", hint="leave it out: no capture is named")
 
 
 def _object_names(
@@ -162,18 +188,35 @@ def capture_of(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> Captu
         return _matching(plugin, choice, mapping)
     if choice.capture == LATEST:
         latest = plugin.capture_choice.latest(
-            choice.namespaces, (*choice.applications, *choice.objects), from_cluster=choice.from_cluster
+            choice.namespaces,
+            (*choice.applications, *choice.objects),
+            location=choice.location,
+            from_cluster=choice.from_cluster,
         )
         for sentence in latest.passed_over:
             terminal.remark(sentence)
-        ref, lacks = latest.capture.ref, latest.lacks
-        terminal.remark(f"the latest capture is {ref}")
+        capture, lacks = latest.capture, latest.lacks
+        terminal.remark(f"the latest capture is {capture.ref}")
     else:
-        capture = named_capture(plugin, choice.capture, from_cluster=choice.from_cluster)
+        capture = named_capture(plugin, choice.capture, location=choice.location, from_cluster=choice.from_cluster)
         _demand_cluster(plugin, capture, choice.from_cluster)
-        ref, lacks = capture.ref, plugin.capture_choice.lacks(capture, choice.namespaces)
-    _demand_no_fewer(ref, lacks, choice)
-    return ref
+        lacks = plugin.capture_choice.lacks(capture, choice.namespaces, location=choice.location)
+    if choice.may_change:
+        _remark_clock(plugin, capture)
+    _demand_no_fewer(capture.ref, lacks, choice)
+    return capture.ref
+
+
+def _remark_clock(plugin: App, capture: StoredCapture) -> None:
+    """Say that the newest capture may not be the newest, where the clock of its host is not that of the store."""
+    seal = plugin.catalogue.seals([capture]).whole.get(capture.ref)
+    by_host = compact_time(seal.sealed_at) if seal else ""
+    by_store = compact_time(capture.written.isoformat())
+    if by_host and abs(moment(by_host) - moment(by_store)) > _CLOCKS_DIFFER:
+        terminal.remark(
+            f"capture {capture.ref} was sealed at {by_host} by its host's clock and at {by_store} by the store's:"
+            " captures are ordered by the clocks of their hosts, so another may be newer"
+        )
 
 
 def _demand_cluster(plugin: App, capture: StoredCapture, from_cluster: str) -> None:
@@ -204,6 +247,7 @@ def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> Captur
             application=application,
             mapping=mapping,
             from_cluster=choice.from_cluster,
+            location=choice.location,
         )
     )
     for problem in ranked.problems:
@@ -213,6 +257,7 @@ def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> Captur
     if best is None:
         raise _none_fits(ranked, choice)
     terminal.remark(f"the best match is {best.candidate.ref}, {best.fit}: {counted(best.vms)}")
+    _remark_clock(plugin, ranked.stored[best.candidate.ref])
     _demand_no_fewer(best.candidate.ref, best.lacks, choice)
     return best.candidate.ref
 

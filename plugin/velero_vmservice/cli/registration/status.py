@@ -13,8 +13,9 @@ from rich.live import Live
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
-from velero_vmservice.cli.captures.choice import Chosen
+from velero_vmservice.cli.captures.choice import Chosen, demand_capture
 from velero_vmservice.cli.captures.naming import CaptureName, capture_names
+from velero_vmservice.cli.captures.view import location
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import OnceOption, examples, from_cluster, namespace_mapping, table_output
 from velero_vmservice.cli.views import standard_streams, terminal
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     help="Of this capture instead of a backup.",
 )
 @from_cluster
+@location
 @namespace_mapping
 @click.option("-n", "--namespace", cls=NamespaceOption, help="Only VMs that come back there; all without it.")
 @click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this VM; repeatable.")
@@ -85,6 +87,7 @@ def status(
     *,
     source: str,
     from_cluster: str,
+    location: str,
     watch: bool,
     interval: float,
     timeout: float | None,
@@ -99,10 +102,11 @@ def status(
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
     if source:
-        choice = Chosen(capture=source, only_reads=True, from_cluster=from_cluster)
+        choice = Chosen(capture=source, only_reads=True, from_cluster=from_cluster, location=location)
         chosen = restore_target.target(backup, restore, mapping, choice, {})
         plugin, manifest, run = chosen.plugin, chosen.manifest, chosen.run
     else:
+        demand_capture(location=location)
         plugin, manifest = restore_target.connect(backup, restore, mapping, option="--restore")
         run = RestoreRun.read(manifest)
     needed = read_needed(plugin, manifest, mapping, run)

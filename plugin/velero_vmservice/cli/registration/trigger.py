@@ -16,8 +16,9 @@ from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.captures.matching.choosing import LATEST
 from velero_vmservice.cli import access, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
-from velero_vmservice.cli.captures.choice import Chosen
+from velero_vmservice.cli.captures.choice import Chosen, allow_fewer_objects, demand_capture
 from velero_vmservice.cli.captures.naming import CaptureName, capture_names
+from velero_vmservice.cli.captures.view import location
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
 from velero_vmservice.cli.options import OnceOption, examples, from_cluster, namespace_mapping, network_override_option
 from velero_vmservice.cli.registration.override import demand_rights, demand_supported, remark_unmatched
@@ -79,7 +80,9 @@ _THERE: Final = frozenset({State.REGISTERED, State.READY})
     shell_complete=capture_names(LATEST),
     help="The capture that the command `restore --from` brings them back from.",
 )
+@allow_fewer_objects
 @from_cluster
+@location
 @namespace_mapping
 @network_override_option
 @click.option(
@@ -95,7 +98,9 @@ def trigger(
     restore: str | None,
     backup: str | None,
     capture: str,
+    allow_fewer: bool,
     from_cluster: str,
+    location: str,
     mapping: Mapping[str, str],
     network_override: Mapping[str, str],
     namespace: str | None,
@@ -112,6 +117,7 @@ def trigger(
     if sum(map(bool, (restore, backup, capture))) != 1:
         raise WrongUsage("name one of a restore with --restore, a backup with --backup, or a capture with --from")
     if not capture:
+        demand_capture(location=location, allow_fewer_objects=allow_fewer)
         restore_target.demand_one(backup, restore, mapping, option="--restore")
     namespace = namespace or access.namespace_by_context()
     settings, plugin = access.connect()
@@ -122,7 +128,7 @@ def trigger(
             hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
         )
     if capture:
-        choice = Chosen(capture=capture, allow_fewer=True, from_cluster=from_cluster)
+        choice = Chosen(capture=capture, allow_fewer=allow_fewer, from_cluster=from_cluster, location=location)
         manifest, run = restore_target.of_capture(plugin, settings, choice, mapping)
     else:
         manifest = restore_target.restore_of(plugin, settings, backup, restore, mapping)
@@ -164,8 +170,7 @@ def _prepare_override(plugin: app.App, restore: ForRestore, namespace: str, vms:
 
 def _status_command(run: RestoreRun, mapping: Mapping[str, str], namespace: str, vms: Sequence[ExpectedVm]) -> str:
     mapped = [text for source, target in mapping.items() for text in ("--namespace-mapping", f"{source}:{target}")]
-    source = ["--from", str(run.capture), *run.options] if run.capture else [run.backup]
-    which = ["--restore", run.name] if run.of_velero else [*source, *mapped]
+    which = ["--restore", run.name] if run.of_velero else [*run.source, *mapped]
     named = [text for vm in vms for text in ("--vm", vm.name)]
     return shlex.join(["velero-vmservice", "registration", "status", *which, "-n", namespace, *named, "--watch"])
 
