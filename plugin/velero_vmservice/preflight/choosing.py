@@ -52,7 +52,7 @@ def matching(choice: CaptureChoice, names: Sequence[str]) -> ChosenCapture:
     to fit, `Corrupt` for a damaged one, and what cluster and stores raise.
     """
     application = names[0] if len(names) == 1 else ""
-    ranked = choice.ranked(MatchRequest(application=application))
+    ranked = choice.ranked(MatchRequest(application=application, concerns=lambda lack: _is_asked_for(lack, names)))
     best = ranking.best(ranked.matches)
     if best is None:
         raise NotRestorable(
@@ -61,3 +61,7 @@ def matching(choice: CaptureChoice, names: Sequence[str]) -> ChosenCapture:
         )
     captured = read_captured(ranked.stored[best.candidate.ref])
     return ChosenCapture(captured=captured, lacks=best.lacks, remarks=ranked.problems)
+
+
+def _is_asked_for(lack: Lack, names: Collection[str]) -> bool:
+    return not names or (lack.application is not None and any(map(lack.application.is_named, names)))

@@ -72,6 +72,15 @@ def test_match_prefers_the_capture_before_a_recovery(scene: Scene) -> None:
     assert f"note: capture {newest}, exact and newer than {scene.newer}, is passed over with 1 more" in ran.err
 
 
+def test_match_weighs_what_is_to_be_restored_alone(scene: Scene) -> None:
+    scene.come_back(NEW)
+    scene.world.cluster.seed(TIER, FRONT)
+    taken = scene.world.take_as_is().ref
+    for asked_for, best in (("VirtualMachineGroup/tier", taken), ("VirtualMachineService/other", scene.newer)):
+        ran = scene.restore("--from", "match", "--object", asked_for, "--dry-run")
+        assert f"note: the best match is {best}, exact" in ran.err
+
+
 def test_match_takes_the_newest_capture_after_a_recovery_that_has_ended(scene: Scene) -> None:
     scene.come_back(NEW)
     scene.world.cluster.seed(TIER, FRONT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from velero_vmservice.kube.manifest import CAPTURED_KINDS
@@ -47,7 +48,7 @@ class Absence:
         return not (self.stayed or waits_for_vms) and bool(self.uids) and all(uid for _, uid in self.uids)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Spell:
     """The captures that lack an object, after one that holds it and before the next."""
 
@@ -58,7 +59,7 @@ class Spell:
     back: Candidate | None = None
     """The next capture that holds it; None where there is none."""
 
-    @property
+    @cached_property
     def own(self) -> Collection[VmName]:
         """The VMs of its application, as the holder knows it; of a VM itself and those that belong together with it."""
         namespace, name = self.ref.namespace, self.ref.name

@@ -9,7 +9,7 @@ what an earlier one holds may have been taken while an application was away: it 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -105,7 +105,8 @@ def by_vms(
     matches = []
     for candidate in known:
         evidence = evidence_of(candidate, live, mapping)
-        matches.append(Match(candidate=candidate, fit=fit_of(evidence), vms=evidence, lacks=lacks[candidate.ref]))
+        of_live_vms = [_beside(lack, candidate, live, mapping) for lack in lacks[candidate.ref]]
+        matches.append(Match(candidate=candidate, fit=fit_of(evidence), vms=evidence, lacks=of_live_vms))
     return _ranked(matches)
 
 
@@ -173,6 +174,15 @@ def passed_over(matches: Iterable[Match], chosen: Match) -> Sequence[Match]:
         and match.candidate.started > chosen.candidate.started
     ]
     return sorted(newer, key=lambda match: match.candidate.started, reverse=True)
+
+
+def _beside(lack: Lack, candidate: Candidate, live: Mapping[VmName, ObservedVm], mapping: Mapping[str, str]) -> Lack:
+    """Return what a capture lacks as waited for where VMs of it are registered that were away from the capture."""
+    namespace = lack.ref.namespace
+    own = lack.application.vms if lack.application else ()
+    back = any((mapping.get(namespace, namespace), name) in live for name in own)
+    away = bool(own) and not any((namespace, name) in candidate.uids for name in own)
+    return replace(lack, recovering=True) if away and back else lack
 
 
 def _lacks(candidates: Iterable[Candidate], concerns: Concerns) -> Mapping[CaptureRef, Sequence[Lack]]:

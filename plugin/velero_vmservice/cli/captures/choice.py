@@ -246,6 +246,7 @@ def _matching(plugin: App, choice: Chosen, mapping: Mapping[str, str]) -> Captur
             namespaces=choice.namespaces,
             application=application,
             mapping=mapping,
+            concerns=choice.concerns,
             from_cluster=choice.from_cluster,
             location=choice.location,
         )

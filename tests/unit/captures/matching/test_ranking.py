@@ -10,7 +10,7 @@ from tests.unit.captures.matching.builders import SHOP
 from velero_vmservice.archive.facts import VmFacts
 from velero_vmservice.captures.matching.candidate import Candidate
 from velero_vmservice.captures.matching.evidence import Fit, Presence, Uuids, counted
-from velero_vmservice.captures.matching.ranking import Timing, best, by_restore_point, by_time, by_vms
+from velero_vmservice.captures.matching.ranking import Timing, best, by_restore_point, by_time, by_vms, passed_over
 from velero_vmservice.velero.runs import CaptureRef, Maker
 from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION, FAILED_OVER_ANNOTATION
 from velero_vmservice.vmoperator.virtual_machine import ObservedVm, read_vm
@@ -173,3 +173,36 @@ def test_a_capture_between_those_of_a_job_is_newer_than_its_restore_point() -> N
     chosen = best(by_restore_point(captures, "4711"))
     assert chosen is not None
     assert chosen.candidate.ref.name == "c1"
+
+
+def test_what_is_not_asked_for_does_not_change_the_order() -> None:
+    services = {"front": ("a",), "back": ("b",)}
+    whole = builders.capture(1, {"a": "1", "b": "1"}, services, versions={"a": "10", "b": "10"})
+    during = builders.capture(2, {"a": "2", "b": "2"}, {"front": ("a",)}, versions={"a": "20", "b": "20"})
+    for concerned, first in (("front", "c2"), ("back", "c1")):
+        ranked = by_vms(
+            [whole, during],
+            shop(a="20", b="20"),
+            mapping={},
+            concerns=lambda lack, name=concerned: lack.ref.name == name,
+        )
+        assert ranked[0].candidate.ref.name == first
+        assert (best(ranked[1:]) is None) == (concerned == "back")
+
+
+def test_what_was_away_with_its_vms_is_waited_for_once_they_are_registered() -> None:
+    whole = builders.capture(1, {"a": "1", "b": "1"}, {"front": ("a",), "back": ("b",)})
+    alone = [builders.capture(minute, {"a": "1"}, {"front": ("a",)}, versions={"a": "10"}) for minute in (2, 3)]
+    (_, before), (*_, after) = (
+        [match.recovering for match in by_vms([whole, *alone], live, mapping={}) if match.candidate.ref.name != "c1"]
+        for live in (shop(a="10"), shop(a="10", b="10"))
+    )
+    assert (before, after) == (False, True)
+
+
+def test_a_newer_capture_that_fits_as_well_is_passed_over() -> None:
+    whole = builders.capture(1, {"a": "1"}, {"front": ("a",)}, versions={"a": "10"})
+    newer = builders.capture(2, {"a": "2"}, versions={"a": "10"})
+    newest = builders.capture(3, {"a": "2"}, versions={"a": "11"})
+    ranked = by_vms([whole, newer, newest], shop(a="10"), mapping={})
+    assert [match.candidate.ref.name for match in passed_over(ranked, ranked[0])] == ["c2"]
