@@ -102,6 +102,10 @@ def restore(
         terminal.say(vadp)
     _confirm(target, run, replays, yes=yes)
     _prepare_registration(plugin, run, effective, replays)
+    if plugin.restore_points.store(run).read_only:
+        terminal.remark(
+            "the location is ReadOnly: no report is stored, and prune does not know what this restore needs"
+        )
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
     again = run.again if choice.may_change else terminal.invocation()

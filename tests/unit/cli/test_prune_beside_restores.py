@@ -137,6 +137,16 @@ def test_a_restore_does_without_a_marker_that_the_bucket_refuses(scene: Scene, e
     assert scene.restored == {"tier", "front", "other"}
 
 
+def test_a_restore_from_a_read_only_location_says_that_prune_does_not_know_of_it(scene: Scene) -> None:
+    scene.world.store.read_only = True
+    scene.passing(scene.come_back)
+    ran = scene.restore("--from", str(scene.older))
+    assert ran.err == (
+        "note: the location is ReadOnly: no report is stored, and prune does not know what this restore needs\n"
+    )
+    assert scene.restored == {"tier", "front", "other"}
+
+
 @pytest.fixture(name="orphan")
 def _orphan(command: CommandLine) -> World:
     """The Backup of a capture is gone, and Velero has not removed the capture."""
