@@ -137,7 +137,7 @@ def test_a_service_that_was_removed_while_its_vms_stayed_is_a_remark(scene: Scen
     taken = scene.world.take_as_is().ref
     ran = scene.restore("--from", named)
     assert (ran.code, started_of_the_report(scene)) == (0, taken.started)
-    lacked = f"it lacks VirtualMachineService shop/front, which {whole} holds (removed while its VMs stayed)"
+    lacked = f"it lacks VirtualMachineService shop/front, which {whole} holds (removed, as captures of its VMs show)"
     assert f"note: capture {taken} holds less than before: {lacked}\n" in ran.err
     part = scene.restore("--from", named, "--object", "VirtualMachineService/other", "--yes")
     assert (part.code, "holds less" in part.err) == (0, False), "it lacks nothing of that application"

@@ -124,7 +124,7 @@ def lack_clause(lacks: Iterable[Lack]) -> str:
 def _since(lack: Lack) -> str:
     if lack.recovering:
         return "its VMs were registered anew since, or are not there to compare"
-    return "removed while its VMs stayed" if lack.restored else "removed while other VMs stayed"
+    return "removed, as captures of its VMs show" if lack.restored else "removed, as captures of other VMs show"
 
 
 def remark_lacks(ref: CaptureRef, lacks: Sequence[Lack]) -> None:
