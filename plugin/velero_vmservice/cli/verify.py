@@ -15,7 +15,7 @@ from velero_vmservice.cli import access, options, restore_target
 from velero_vmservice.cli.access import live
 from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import location, named_capture
-from velero_vmservice.cli.exit_codes import ExitCode
+from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import OnceOption, examples, namespace_mapping, table_output
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
 from velero_vmservice.kube.manifest import RESTORE
@@ -82,6 +82,8 @@ def verify(
     a check differs, with 4 if one may still become as expected, with 1 if an object could not be read.
     """
     restore_target.demand_one(capture, restore, mapping, option="--restore", what="CAPTURE")
+    if restore and location:
+        raise WrongUsage("--location is about CAPTURE alone", hint="leave it out: the restore names its backup")
     settings, plugin = access.connect()
     ref = named_capture(plugin, capture, location=location).ref if capture is not None else None
     wanted = restore_target.restore_of(plugin, settings, ref.name if ref else None, restore, mapping)

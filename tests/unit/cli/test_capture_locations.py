@@ -102,6 +102,12 @@ def test_a_location_without_a_capture_is_refused(both: TwoLocations, typed: tupl
     assert "--location is about --from alone" in ran.err
 
 
+def test_a_location_beside_a_velero_restore_is_refused(both: TwoLocations) -> None:
+    ran = both.command("verify", "--restore", "nightly-2", "--location", "first")
+    assert ran.code == 2
+    assert "--location is about CAPTURE alone" in ran.err
+
+
 def test_status_reads_the_capture_of_the_location(both: TwoLocations) -> None:
     ran = both.command("registration", "status", "--from", both.named, "--location", "second")
     assert "hint:" not in ran.err
