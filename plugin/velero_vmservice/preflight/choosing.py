@@ -45,14 +45,16 @@ def named(
     return ChosenCapture(captured=read_captured(latest.capture), lacks=latest.lacks, remarks=latest.passed_over)
 
 
-def matching(choice: CaptureChoice, names: Sequence[str]) -> ChosenCapture:
+def matching(choice: CaptureChoice, names: Sequence[str], *, location: str = "") -> ChosenCapture:
     """Return the capture that fits the VMs as they are registered now best, as a restore would choose it.
 
     Where not one application is named, all VMs of a capture are compared. Raises `NotRestorable` if no capture is known
     to fit, `Corrupt` for a damaged one, and what cluster and stores raise.
     """
     application = names[0] if len(names) == 1 else ""
-    ranked = choice.ranked(MatchRequest(application=application, concerns=lambda lack: _is_asked_for(lack, names)))
+    ranked = choice.ranked(
+        MatchRequest(application=application, location=location, concerns=lambda lack: _is_asked_for(lack, names))
+    )
     best = ranking.best(ranked.matches)
     if best is None:
         raise NotRestorable(

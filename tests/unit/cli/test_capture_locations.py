@@ -108,6 +108,26 @@ def test_a_location_beside_a_velero_restore_is_refused(both: TwoLocations) -> No
     assert "--location is about CAPTURE alone" in ran.err
 
 
+@pytest.mark.parametrize("location", ["first", "second"])
+def test_the_best_of_a_location_is_restored_from_there(both: TwoLocations, location: str) -> None:
+    ran = both.command("match", "--location", location)
+    assert ran.code == 0
+    assert ran.lines[-1] == f"restore the best: velero-vmservice restore --from {both.named} --location {location}"
+    assert both.command("match", "--location", location, "-o", "name").lines == [both.named]
+
+
+def test_the_location_of_the_best_is_named_where_another_has_its_name(both: TwoLocations) -> None:
+    best = both.command("match").lines[-1]
+    assert best.startswith(f"restore the best: velero-vmservice restore --from {both.named} --location ")
+
+
+@pytest.mark.parametrize(("location", "service"), [("first", True), ("second", False)])
+def test_a_drill_of_what_matches_looks_in_the_location(both: TwoLocations, location: str, *, service: bool) -> None:
+    ran = both.command("drill", "run", "--from", "match", "--location", location, "-o", "json")
+    assert f"note: the capture is {both.named}" in ran.err
+    assert ("VirtualMachineService" in ran.out) is service
+
+
 def test_status_reads_the_capture_of_the_location(both: TwoLocations) -> None:
     ran = both.command("registration", "status", "--from", both.named, "--location", "second")
     assert "hint:" not in ran.err

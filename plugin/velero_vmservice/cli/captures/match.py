@@ -13,7 +13,7 @@ from velero_vmservice.captures.matching.choosing import MatchRequest
 from velero_vmservice.captures.matching.evidence import Fit, Presence, counted
 from velero_vmservice.cli import access
 from velero_vmservice.cli.captures.naming import job_names
-from velero_vmservice.cli.captures.view import lack_clause, lack_document
+from velero_vmservice.cli.captures.view import lack_clause, lack_document, location
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import (
     examples,
@@ -74,6 +74,7 @@ _MOST_VMS: Final = 20
 )
 @namespace_mapping
 @from_cluster
+@location
 @table_output
 def match(
     namespaces: tuple[str, ...],
@@ -84,6 +85,7 @@ def match(
     time: str,
     mapping: Mapping[str, str],
     from_cluster: str,
+    location: str,
     output: Output,
 ) -> None:
     """Rank the captures by how well they fit the VMs that are registered now, the best first.
@@ -106,6 +108,7 @@ def match(
         job=job,
         time=moment(time) if time else None,
         from_cluster=from_cluster,
+        location=location,
     )
     with progress_of("reading captures") as reached:
         ranked = plugin.capture_choice.ranked(request, read=reached)
@@ -120,7 +123,7 @@ def match(
             "captures": list(map(_described, ranked.matches)),
             "not_compared": ranked.unread,
         },
-        below=list(_below(ranked, best)),
+        below=list(_below(ranked, best, location)),
     ).show(output)
     sys.exit(ExitCode.DONE if best else ExitCode.BLOCKED)
 
@@ -146,7 +149,7 @@ def _evidence(entry: Match) -> Iterator[str]:
     yield from filter(None, clauses)
 
 
-def _below(ranked: Ranking, best: Match | None) -> Iterator[str]:
+def _below(ranked: Ranking, best: Match | None, location: str) -> Iterator[str]:
     shown = best or ranked.matches[0]
     for vm in shown.vms[:_MOST_VMS]:
         yield f"{shown.candidate.ref}: {evidence_sentence(vm)}"
@@ -157,7 +160,10 @@ def _below(ranked: Ranking, best: Match | None) -> Iterator[str]:
     if best is None:
         yield "no capture is known to fit; name the one to restore: velero-vmservice restore --from CAPTURE"
     else:
-        yield f"restore the best: velero-vmservice restore --from {best.candidate.ref}"
+        ref = best.candidate.ref
+        is_alone = sum(str(entry.candidate.ref) == str(ref) for entry in ranked.matches) == 1
+        where = f" --location {ref.location}" if ref.location and (location or not is_alone) else ""
+        yield f"restore the best: velero-vmservice restore --from {ref}{where}"
 
 
 def evidence_sentence(vm: VmEvidence) -> str:

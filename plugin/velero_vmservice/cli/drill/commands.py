@@ -14,7 +14,7 @@ from velero_vmservice.cli.access import live
 from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import remark_lacks
 from velero_vmservice.cli.drill.view import drill_table, list_table
-from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
+from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import (
     OnceOption,
     by_default,
@@ -136,9 +136,7 @@ def _captured(plugin: app.App, capture: str, applications: tuple[str, ...], loca
     if capture != MATCH:
         chosen = named(plugin.catalogue, plugin.capture_choice, capture, applications, location=location)
     else:
-        if location:
-            raise WrongUsage("--from match looks in all locations", hint="leave --location out, or name the capture")
-        chosen = matching(plugin.capture_choice, applications)
+        chosen = matching(plugin.capture_choice, applications, location=location)
     for sentence in chosen.remarks:
         terminal.remark(sentence)
     ref = chosen.captured.capture.ref
