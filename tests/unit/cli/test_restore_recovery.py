@@ -238,12 +238,13 @@ def test_a_capture_of_a_host_whose_clock_is_wrong_is_a_remark(
     assert (f"note: capture {taken} was sealed at {taken.started} by its host's clock and at " in ran.err) is remarked
 
 
-def test_a_newer_capture_without_a_seal_is_passed_over_with_a_remark(scene: Scene) -> None:
+@pytest.mark.parametrize("source", ["nightly", "latest"])
+def test_a_newer_capture_without_a_seal_is_passed_over_with_a_remark(scene: Scene, source: str) -> None:
     scene.world.cluster.seed(TIER, FRONT, OTHER)
     scene.come_back(NEW)
     stopped = scene.world.take_as_is().ref
     scene.world.store.delete(f"vadp/{stopped}/capture.json")
-    ran = scene.restore("--from", "nightly")
+    ran = scene.restore("--from", source)
     assert (ran.code, started_of_the_report(scene)) == (0, scene.newer.started)
     assert f"note: capture {stopped} has no seal" in ran.err
     refused = scene.restore("--from", str(stopped))

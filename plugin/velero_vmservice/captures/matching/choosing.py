@@ -9,6 +9,7 @@ from velero_vmservice.captures import selection
 from velero_vmservice.captures.applications import ObjectName
 from velero_vmservice.captures.matching import ranking, shortfall
 from velero_vmservice.captures.matching.reading import CaptureReader, Part
+from velero_vmservice.captures.naming import Flaw, PassedOver
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.supervisor.identity import ANY
@@ -123,7 +124,11 @@ class CaptureChoice:
         return Latest(
             capture=known.stored[newest.ref],
             lacks=shortfall.lacks_of(known.candidates)[newest.ref],
-            passed_over=[*_passed_over(newest, known, applications), *_not_compared(newest.ref, reader.unread(short))],
+            passed_over=[
+                *_unsealed(listing.captures, newest, namespaces),
+                *_passed_over(newest, known, applications),
+                *_not_compared(newest.ref, reader.unread(short)),
+            ],
         )
 
     def lacks(self, capture: StoredCapture, namespaces: Collection[str] = (), *, location: str = "") -> Sequence[Lack]:
@@ -278,15 +283,17 @@ def _not_compared(ref: CaptureRef, older: int) -> Iterable[str]:
         yield f"whether capture {ref} lacks anything of {older} older captures is not known: they were not compared"
 
 
+def _unsealed(captures: Iterable[StoredCapture], chosen: Candidate, namespaces: Collection[str]) -> Iterable[str]:
+    for capture in captures:
+        if not capture.sealed and capture.started > chosen.ref.started and _is_about(capture, namespaces):
+            yield PassedOver(stored=capture, flaw=Flaw.UNSEALED).sentence
+
+
 def _passed_over(chosen: Candidate, known: ReadCaptures, applications: Collection[str | ObjectName]) -> Iterable[str]:
     for candidate in known.candidates:
         if candidate.started > chosen.started:
-            what = (
-                f"does not hold {', '.join(map(str, applications))}"
-                if applications
-                else "holds no group, service or VM"
-            )
-            yield f"capture {candidate.ref} is passed over: it {what}"
+            lacking = f"does not hold {', '.join(map(str, applications))}"
+            yield f"capture {candidate.ref} is passed over: it {lacking if applications else Flaw.EMPTY}"
     newer = {ref: error for ref, error in known.unusable.items() if ref.started > chosen.ref.started}
     yield from _left_out(newer)
 
