@@ -106,14 +106,16 @@ def test_a_preflight_judges_what_is_there_what_a_restore_asks_and_what_it_has_le
 def test_what_is_replaced_or_old_is_pruned(site: Site, saved: Application) -> None:
     replaced, newest = (captured(site, saved.namespace) for _ in range(2))
     site.ours("drill", "run", "--from", newest, exits=[0, 1, 3])
-    (drill,) = site.keys("drills/pre-job/")
-    site.copy(drill, old := "drills/pre-job/20250101T000000Z/report.json")
+    drill = site.keys("drills/pre-job/")
+    started, old = drill[0].split("/")[2], "20250101T000000Z"
+    for key in drill:
+        site.copy(key, key.replace(started, old))
     site.age("vadp/pre-job/", "drills/pre-job/", days=2)
     keep = ("captures", "prune", "--vadp-job", "pre-job", "--older-than", "1s", "--keep-last", "0", "--delete")
     assert replaced in site.ours(*keep)
     assert {"/".join(key.split("/")[1:3]) for key in site.keys("vadp/pre-job/")} == {newest}
-    assert old.split("/")[2] in site.ours("prune", "--older-than", "1d", "--delete")
-    assert site.keys("drills/pre-job/") == [drill]
+    assert old in site.ours("prune", "--older-than", "1d", "--delete")
+    assert site.keys("drills/pre-job/") == drill
 
 
 def captured(site: Site, name: str) -> str:
