@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.demo import application
 from tests.demo.place import ChangeFreeze
+from velero_vmservice.archive.pruning.marker import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -173,7 +174,8 @@ def _sealed(seal: Json) -> Iterator[tuple[str, str]]:
 
 def results(bucket: Bucket, restore: str) -> Sequence[Json]:
     """Read what the plugin stored last about each object of a restore: keys are in the order of its runs."""
-    keys = [key for key in bucket.keys(f"{OURS}restores/{restore}/") if "/report." not in key]
+    beside = ("/report.json", "/report.html", f"/{MARKER}")
+    keys = [key for key in bucket.keys(f"{OURS}restores/{restore}/") if not key.endswith(beside)]
     stored = [json.loads(bucket.read(key)) for key in keys]
     return list({(result["kind"], result["name"]): result for result in stored}.values())
 
