@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 import durationpy
 
-from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Form, Output
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from click.decorators import FC
+
+    from velero_vmservice.kube.manifest import Kind
 
 Result = TypeVar("Result")
 _REGISTRATION: Final = f"{PLUGIN_NAME}/registration"
@@ -110,6 +112,11 @@ def namespaces_option(help_text: str) -> Callable[[FC], FC]:
     return click.option(
         "-n", "--namespace", "namespaces", cls=NamespaceOption, multiple=True, metavar="NS", help=help_text
     )
+
+
+def object_option(flag: str, kind: Kind, help_text: str) -> Callable[[FC], FC]:
+    """Return an option that names one live object of a kind, and is given once."""
+    return click.option(flag, cls=OnceOption, metavar=kind.name.upper(), shell_complete=live(kind), help=help_text)
 
 
 def read_time(_context: click.Context, _parameter: click.Parameter, text: str) -> str:

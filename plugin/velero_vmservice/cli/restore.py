@@ -18,7 +18,7 @@ from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import live
 from velero_vmservice.cli.captures.choice import choice_of_capture
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
-from velero_vmservice.cli.options import OnceOption, as_options, examples, namespace_mapping, restore_policies
+from velero_vmservice.cli.options import as_options, examples, namespace_mapping, object_option, restore_policies
 from velero_vmservice.cli.plan import show_plan
 from velero_vmservice.cli.registration.override import demand_rights, demand_supported, remark_unmatched
 from velero_vmservice.cli.views import networks, terminal
@@ -55,13 +55,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("backup", required=False, shell_complete=live(BACKUP))
-@click.option(
-    "--resume",
-    cls=OnceOption,
-    metavar="RESTORE",
-    shell_complete=live(RESTORE),
-    help="Go on with a Velero restore: its backup, mapping and policies.",
-)
+@object_option("--resume", RESTORE, "Go on with a Velero restore: its backup, mapping and policies.")
 @choice_of_capture
 @namespace_mapping
 @restore_policies

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from velero_vmservice.cli import access, options, restore_target
-from velero_vmservice.cli.access import live
 from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import location, named_capture
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import OnceOption, examples, namespace_mapping, table_output
+from velero_vmservice.cli.options import examples, namespace_mapping, object_option, table_output
 from velero_vmservice.cli.views.table import Column, Form, Row, Sentences, Table
 from velero_vmservice.kube.manifest import RESTORE
 from velero_vmservice.restore.verify.checks import Verdict
@@ -52,13 +51,7 @@ _CODES: Final = {Verdict.DIFFERS: ExitCode.FAILED, Verdict.NOT_YET: ExitCode.NOT
     )
 )
 @click.argument("capture", required=False, type=CaptureName(), shell_complete=capture_names())
-@click.option(
-    "--restore",
-    cls=OnceOption,
-    metavar="RESTORE",
-    shell_complete=live(RESTORE),
-    help="Of this Velero restore: its backup, mapping and selection.",
-)
+@object_option("--restore", RESTORE, "Of this Velero restore: its backup, mapping and selection.")
 @location
 @namespace_mapping
 @click.option("--connect", is_flag=True, help="Connect to each TCP port of the load balancers, from here.")

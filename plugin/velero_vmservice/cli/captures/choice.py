@@ -15,10 +15,9 @@ from velero_vmservice.captures.matching import ranking
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH, MatchRequest
 from velero_vmservice.captures.matching.evidence import Fit, counted
 from velero_vmservice.cli.captures import view
-from velero_vmservice.cli.captures.naming import CaptureName, capture_names
 from velero_vmservice.cli.captures.view import cluster, lack_clause, named_capture, remark_lacks
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import OnceOption, from_cluster, namespaces_option
+from velero_vmservice.cli.options import from_cluster, namespaces_option
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import InvalidItem, NotRestorable
 from velero_vmservice.kube.manifest import compact_time
@@ -99,15 +98,11 @@ allow_fewer_objects = click.option(
 def choice_of_capture(command: Callable[..., Result]) -> Callable[..., Result]:
     """Give a command the options that choose a capture and a part of it, which it gets as the argument `choice`."""
 
-    @click.option(
-        "--from",
-        "capture",
-        cls=OnceOption,
-        default="",
-        metavar="CAPTURE",
-        type=CaptureName("", LATEST, MATCH),
-        shell_complete=capture_names(LATEST, MATCH),
-        help="Read this capture: NAME, NAME/TIME, `latest`, or `match` for the one that fits the registered VMs best.",
+    @view.capture_option(
+        LATEST,
+        MATCH,
+        help_text="Read this capture: NAME, NAME/TIME, `latest`, or `match` for the one that fits the registered VMs"
+        " best.",
     )
     @click.option("--allow-newer", is_flag=True, help="Let `--from match` take a capture that is newer than its VMs.")
     @allow_fewer_objects

@@ -12,8 +12,7 @@ from velero_vmservice.captures.matching import ranking
 from velero_vmservice.captures.matching.choosing import MatchRequest
 from velero_vmservice.captures.matching.evidence import Fit, Presence, counted
 from velero_vmservice.cli import access
-from velero_vmservice.cli.captures.naming import job_names
-from velero_vmservice.cli.captures.view import lack_clause, lack_document, location
+from velero_vmservice.cli.captures.view import lack_clause, lack_document, location, vadp_job_option
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import (
     examples,
@@ -61,14 +60,7 @@ _MOST_VMS: Final = 20
 @namespaces_option("A namespace of the captures; repeatable. All namespaces without it.")
 @click.option("--application", default="", metavar="NAME", help="Compare only the VMs of this application.")
 @click.option("--restore-point", default="", metavar="ID", help="Rank by this restore point of the VADP job.")
-@click.option(
-    "--vadp-job",
-    "job",
-    default="",
-    metavar="NAME",
-    shell_complete=job_names,
-    help="The VADP job of the --restore-point.",
-)
+@vadp_job_option("The VADP job of the --restore-point.")
 @click.option(
     "--time", default="", callback=read_time, metavar="TIME", help="Rank by the time of the restore point, UTC."
 )

@@ -9,15 +9,17 @@ import click
 
 from velero_vmservice.captures.selection import Entry, namespaces
 from velero_vmservice.cli.access import NamespaceOption, live
-from velero_vmservice.cli.captures.naming import job_names
-from velero_vmservice.cli.options import Duration
+from velero_vmservice.cli.captures.naming import CaptureName, capture_names, job_names
+from velero_vmservice.cli.options import Duration, OnceOption
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.text import enumerate_some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
+
+    from click.decorators import FC
 
     from velero_vmservice.app import App
     from velero_vmservice.archive.schema import Seal
@@ -30,13 +32,36 @@ _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 
-location = click.option(
-    "--location",
-    default="",
-    metavar="NAME",
-    shell_complete=live(BACKUP_STORAGE_LOCATION),
-    help="Look only in the bucket of this BackupStorageLocation.",
-)
+
+def location_option(help_text: str) -> Callable[[FC], FC]:
+    """Return the option `--location`, which names a BackupStorageLocation."""
+    return click.option(
+        "--location", default="", metavar="NAME", shell_complete=live(BACKUP_STORAGE_LOCATION), help=help_text
+    )
+
+
+def vadp_job_option(help_text: str) -> Callable[[FC], FC]:
+    """Return the option `--vadp-job`, which a command gets as the argument `job`."""
+    return click.option("--vadp-job", "job", default="", metavar="NAME", shell_complete=job_names, help=help_text)
+
+
+def capture_option(*reserved: str, help_text: str, default: str = "", argument: str = "capture") -> Callable[[FC], FC]:
+    """Return the option `--from`, which takes NAME, NAME/TIME or one of the reserved words, and is given once."""
+    return click.option(
+        "--from",
+        argument,
+        cls=OnceOption,
+        default=default,
+        show_default=bool(default),
+        metavar="CAPTURE",
+        type=CaptureName("", *reserved),
+        shell_complete=capture_names(*reserved),
+        help=help_text,
+    )
+
+
+location = location_option("Look only in the bucket of this BackupStorageLocation.")
+location_of_capture = location_option("The BackupStorageLocation that the capture lies in.")
 namespace = click.option(
     "-n",
     "--namespace",
@@ -45,9 +70,7 @@ namespace = click.option(
     metavar="NS",
     help="Captures that have anything of this namespace; all without it.",
 )
-vadp_job = click.option(
-    "--vadp-job", "job", default="", metavar="NAME", shell_complete=job_names, help="Captures of this VADP job."
-)
+vadp_job = vadp_job_option("Captures of this VADP job.")
 older_than = click.option(
     "--older-than", type=Duration(), metavar="DURATION", help="Captures at least as old as that, e.g. 12h or 30d."
 )

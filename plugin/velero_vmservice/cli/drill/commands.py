@@ -10,13 +10,11 @@ import click
 from velero_vmservice import app
 from velero_vmservice.captures.matching.choosing import LATEST, MATCH
 from velero_vmservice.cli import access
-from velero_vmservice.cli.access import live
-from velero_vmservice.cli.captures.naming import CaptureName, capture_names
-from velero_vmservice.cli.captures.view import remark_lacks
+from velero_vmservice.cli.captures.naming import CaptureName
+from velero_vmservice.cli.captures.view import capture_option, location_of_capture, remark_lacks
 from velero_vmservice.cli.drill.view import drill_table, list_table
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import (
-    OnceOption,
     by_default,
     examples,
     namespace_mapping,
@@ -29,7 +27,6 @@ from velero_vmservice.cli.views.progress import progress_of
 from velero_vmservice.drill.model import DrillVerdict
 from velero_vmservice.drill.rehearsal import DrillRequest
 from velero_vmservice.errors import NotFound, VmServiceError
-from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.preflight.choosing import matching, named
 from velero_vmservice.preflight.restoring import RestoreKind
 from velero_vmservice.settings.access import LoginChoice
@@ -62,24 +59,14 @@ def drill() -> None:
     )
 )
 @click.argument("applications", nargs=-1, metavar="[APPLICATION]...")
-@click.option(
-    "--from",
-    "capture",
-    cls=OnceOption,
+@capture_option(
+    LATEST,
+    MATCH,
     default=LATEST,
-    show_default=True,
-    metavar="CAPTURE",
-    type=CaptureName("", LATEST, MATCH),
-    shell_complete=capture_names(LATEST, MATCH),
-    help="What to restore: NAME, NAME/TIME, latest (sealed, with the applications), or match (fits the live VMs best).",
+    help_text="What to restore: NAME, NAME/TIME, latest (sealed, with the applications), or match (fits the live VMs"
+    " best).",
 )
-@click.option(
-    "--location",
-    default="",
-    metavar="NAME",
-    shell_complete=live(BACKUP_STORAGE_LOCATION),
-    help="The BackupStorageLocation that the capture lies in.",
-)
+@location_of_capture
 @namespace_mapping
 @click.option("--into", default="", metavar="NS", help="The namespace to try in, for a capture of one namespace.")
 @click.option("--target-context", default="", metavar="NAME", help="Drill against the Supervisor of this context.")

@@ -11,9 +11,8 @@ import click
 from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.captures.matching.choosing import LATEST
 from velero_vmservice.cli import access
-from velero_vmservice.cli.access import NamespaceOption, live
-from velero_vmservice.cli.captures.naming import CaptureName, capture_names
-from velero_vmservice.cli.captures.view import remark_lacks
+from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.captures.view import capture_option, location_of_capture, remark_lacks
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import OnceOption, examples, namespace_mapping, table_output
 from velero_vmservice.cli.preflight.restoring import (
@@ -26,7 +25,6 @@ from velero_vmservice.cli.preflight.restoring import (
 )
 from velero_vmservice.cli.preflight.view import checked_table
 from velero_vmservice.cli.views import terminal
-from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.preflight.checklist import CheckedNamespace, check, chosen
 from velero_vmservice.preflight.choosing import named
 from velero_vmservice.preflight.restoring import RestoreKind
@@ -66,23 +64,8 @@ if TYPE_CHECKING:
     type=click.Choice([kind.value for kind in RestoreKind]),
     help="Check instead what a restore of this kind requires.",
 )
-@click.option(
-    "--from",
-    "capture",
-    cls=OnceOption,
-    default="",
-    metavar="CAPTURE",
-    type=CaptureName("", LATEST),
-    shell_complete=capture_names(LATEST),
-    help="What to restore: NAME, NAME/TIME or latest.",
-)
-@click.option(
-    "--location",
-    default="",
-    metavar="NAME",
-    shell_complete=live(BACKUP_STORAGE_LOCATION),
-    help="The BackupStorageLocation that the capture lies in.",
-)
+@capture_option(LATEST, help_text="What to restore: NAME, NAME/TIME or latest.")
+@location_of_capture
 @namespace_mapping
 @click.option("--into", default="", metavar="NS", help="The namespace to restore into, for a capture of one namespace.")
 @click.option(

@@ -14,10 +14,9 @@ from velero_vmservice.captures.matching.choosing import LATEST, MATCH
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.access import NamespaceOption, live
 from velero_vmservice.cli.captures.choice import Chosen, demand_capture
-from velero_vmservice.cli.captures.naming import CaptureName, capture_names
-from velero_vmservice.cli.captures.view import location
+from velero_vmservice.cli.captures.view import capture_option, location
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import OnceOption, examples, from_cluster, namespace_mapping, table_output
+from velero_vmservice.cli.options import examples, from_cluster, namespace_mapping, object_option, table_output
 from velero_vmservice.cli.views import standard_streams, terminal
 from velero_vmservice.cli.views.registration import Status, document, table
 from velero_vmservice.cli.views.table import Form, Output
@@ -52,23 +51,8 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("backup", required=False, shell_complete=live(BACKUP))
-@click.option(
-    "--restore",
-    cls=OnceOption,
-    metavar="RESTORE",
-    shell_complete=live(RESTORE),
-    help="Of this Velero restore: its backup, mapping and selection.",
-)
-@click.option(
-    "--from",
-    "source",
-    cls=OnceOption,
-    default="",
-    metavar="CAPTURE",
-    type=CaptureName("", LATEST, MATCH),
-    shell_complete=capture_names(LATEST, MATCH),
-    help="Of this capture instead of a backup.",
-)
+@object_option("--restore", RESTORE, "Of this Velero restore: its backup, mapping and selection.")
+@capture_option(LATEST, MATCH, argument="source", help_text="Of this capture instead of a backup.")
 @from_cluster
 @location
 @namespace_mapping

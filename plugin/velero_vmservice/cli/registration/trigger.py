@@ -15,12 +15,17 @@ import click
 from velero_vmservice.archive.networks import recorded_networks
 from velero_vmservice.captures.matching.choosing import LATEST
 from velero_vmservice.cli import access, restore_target
-from velero_vmservice.cli.access import NamespaceOption, live
+from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.captures.choice import Chosen, allow_fewer_objects, demand_capture
-from velero_vmservice.cli.captures.naming import CaptureName, capture_names
-from velero_vmservice.cli.captures.view import location
+from velero_vmservice.cli.captures.view import capture_option, location
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage, worst
-from velero_vmservice.cli.options import OnceOption, examples, from_cluster, namespace_mapping, network_override_option
+from velero_vmservice.cli.options import (
+    examples,
+    from_cluster,
+    namespace_mapping,
+    network_override_option,
+    object_option,
+)
 from velero_vmservice.cli.registration.override import demand_rights, demand_supported, remark_unmatched
 from velero_vmservice.cli.registration.status import read_needed, select
 from velero_vmservice.cli.views import networks, terminal
@@ -56,30 +61,9 @@ _THERE: Final = frozenset({State.REGISTERED, State.READY})
     )
 )
 @click.argument("vms", nargs=-1, required=True, metavar="VM...")
-@click.option(
-    "--restore",
-    cls=OnceOption,
-    metavar="RESTORE",
-    shell_complete=live(RESTORE),
-    help="The Velero restore that they belong to.",
-)
-@click.option(
-    "--backup",
-    cls=OnceOption,
-    metavar="BACKUP",
-    shell_complete=live(BACKUP),
-    help="The backup that the command `restore` brings them back from.",
-)
-@click.option(
-    "--from",
-    "capture",
-    cls=OnceOption,
-    default="",
-    metavar="CAPTURE",
-    type=CaptureName("", LATEST),
-    shell_complete=capture_names(LATEST),
-    help="The capture that the command `restore --from` brings them back from.",
-)
+@object_option("--restore", RESTORE, "The Velero restore that they belong to.")
+@object_option("--backup", BACKUP, "The backup that the command `restore` brings them back from.")
+@capture_option(LATEST, help_text="The capture that the command `restore --from` brings them back from.")
 @allow_fewer_objects
 @from_cluster
 @location

@@ -9,16 +9,14 @@ import click
 
 from velero_vmservice.archive.findings import Verdict
 from velero_vmservice.cli import access
-from velero_vmservice.cli.access import NamespaceOption, live
-from velero_vmservice.cli.captures.naming import job_names
-from velero_vmservice.cli.captures.view import lack_document, remark_lacks
+from velero_vmservice.cli.access import NamespaceOption
+from velero_vmservice.cli.captures.view import lack_document, location_option, remark_lacks, vadp_job_option
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import examples, pairs, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.errors import InvalidItem, VmServiceError
 from velero_vmservice.kube.label_selector import label_selector
-from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vadp.capturing import CaptureRequest
 from velero_vmservice.vadp.job_list import MAX_BYTES, compare, read_job_list
@@ -53,23 +51,10 @@ _COLUMNS: Final = (Column("VM"), Column("BACKUP VERSION", wide=True), Column("IN
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Every namespace that has VMs, groups or services.")
 @click.option("-l", "--selector", default="", metavar="SELECTOR", help="Only objects and VMs with these labels.")
-@click.option(
-    "--vadp-job",
-    "job",
-    default="",
-    metavar="NAME",
-    shell_complete=job_names,
-    help="The VADP job that saves the VMs.",
-)
+@vadp_job_option("The VADP job that saves the VMs.")
 @click.option("--restore-point", default="", metavar="ID", help="The restore point of that job, where it is known.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", callback=pairs("="), help="A note; repeatable.")
-@click.option(
-    "--location",
-    default="",
-    metavar="NAME",
-    shell_complete=live(BACKUP_STORAGE_LOCATION),
-    help="The BackupStorageLocation to store in, where there is one.",
-)
+@location_option("The BackupStorageLocation to store in, where there is one.")
 @click.option(
     "--allow-empty",
     is_flag=True,
