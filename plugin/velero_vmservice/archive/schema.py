@@ -262,6 +262,11 @@ class Seal(Document):
     taken: Taken | None = None
     """None for the capture of a Velero Backup, whose object says what was asked for."""
 
+    @property
+    def digests(self) -> Mapping[str, Sha256]:
+        """The digest of each document beside the seal, by its key."""
+        return {sealed.key: sealed.sha256 for sealed in (*self.objects, *self.namespaces)}
+
 
 def observed(manifest: Manifest) -> SavedStatus:
     """Read the values that sanitizing removes and that a user may need later."""

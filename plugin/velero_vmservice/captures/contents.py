@@ -101,7 +101,7 @@ def read_contents(capture: StoredCapture, *, done: Callable[[], None] = lambda: 
         done()
     digests = {key: "" for key in beside if key != run.seal_key}
     if seal is not None:
-        digests = {sealed.key: sealed.sha256 for sealed in (*seal.objects, *seal.namespaces)}
+        digests = dict(seal.digests)
 
     def read(key: str) -> Capture | NamespaceFacts | VmServiceError:
         try:

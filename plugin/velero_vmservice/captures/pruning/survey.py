@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.findings import ApplicationVerdict
     from velero_vmservice.archive.pruning.unended import UnendedRestore
-    from velero_vmservice.archive.schema import Seal
     from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.captures.catalogue import Catalogue, StoredCapture
     from velero_vmservice.captures.pruning.retention import Applications, Parts, Rules
@@ -156,7 +155,7 @@ def _candidate(
         written=capture.written,
         sealed=capture.sealed and not isinstance(entry.fault, NotFound),
         known=entry.fault is None,
-        whole=seal is None or _sealed_keys(seal) <= {document.key for document in capture.documents},
+        whole=seal is None or seal.digests.keys() <= {document.key for document in capture.documents},
         bucket=_place(capture.store),
         cluster=entry.cluster_id or clusters.own,
         of_meant_cluster=clusters.is_surely(entry.cluster_id),
@@ -168,10 +167,6 @@ def _candidate(
         restore_stale=restore_stale,
         read_only=capture.store.read_only,
     )
-
-
-def _sealed_keys(seal: Seal) -> frozenset[str]:
-    return frozenset(sealed.key for sealed in (*seal.objects, *seal.namespaces))
 
 
 def _applications(entry: Entry) -> Applications:
