@@ -119,7 +119,8 @@ class Pruning:
         results and drills in the settings' own bucket are judged. Raises what the cluster raises, and `InvalidSettings`
         if there is neither.
         """
-        without_velero, names = self._without_velero(), self._location_names()
+        names = self._read(BACKUP_STORAGE_LOCATION, lambda item: item.name)
+        without_velero = self._without_velero(names)
         if without_velero is not None and not self._own_bucket:
             raise without_velero
         listed, unread = self._listed(("",) if self._own_bucket else names)
@@ -171,7 +172,7 @@ class Pruning:
         run = judged.run
         return remove_documents(judged.store, run.removal_order, index=set(filter(run.is_index, run.removal_order)))
 
-    def _without_velero(self) -> InvalidSettings | None:
+    def _without_velero(self, locations: Sequence[str]) -> InvalidSettings | None:
         """Return why it cannot be told which backups exist; None where there is a sign of Velero."""
         for kind in (BACKUP, RESTORE):
             if not self._cluster.served_versions(kind):
@@ -179,15 +180,12 @@ class Pruning:
                     f"cannot tell which backups exist: the API server does not serve {kind.resource}",
                     hint="use the kubeconfig of the cluster that Velero runs in",
                 )
-        if not self._location_names():
+        if not locations:
             return InvalidSettings(
                 f"cannot tell which backups exist: namespace {self._namespace} has no BackupStorageLocation",
                 hint="name Velero's namespace in velero_namespace, or in the variable VMSERVICE_VELERO_NAMESPACE",
             )
         return None
-
-    def _location_names(self) -> Sequence[str]:
-        return self._read(BACKUP_STORAGE_LOCATION, lambda item: item.name)
 
     def _read(self, kind: Kind, read: Callable[[Manifest], Answer], *, metadata_only: bool = False) -> Sequence[Answer]:
         """Read the objects of a kind in Velero's namespace; there are none of a kind that is not served."""
